@@ -1,0 +1,269 @@
+package analysis
+
+import (
+	"fmt"
+	"time"
+
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// undecidedAfter is how many seconds running may decide nothing before the
+// load is given up: it only burns time that tells nothing of the service.
+const undecidedAfter = 10 * time.Second
+
+// holdShare is the least share of the hold's seconds that must count, and of
+// those the least that must be good, for the hold to prove the target.
+const (
+	holdCounts = 0.5
+	holdGood   = 0.9
+)
+
+// Watch judges a load that is still running. Its outcome is [Open] until what
+// has been seen decides the trial; then the load can be stopped, for [Judge]
+// will come to the same outcome.
+func Watch(e *experiment.Experiment, t experiment.Trial, series measure.Series) Verdict {
+	s := scan(e, t.Limits, series.Windows, series.At, false)
+	v := Verdict{Trial: t, LastPass: s.lastPass(e)}
+	switch {
+	case s.failed():
+		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), s.breach
+	case s.idle >= undecidedAfter:
+		v.Outcome = s.undecided()
+	}
+	return v
+}
+
+// Judge judges a trial that has ended. It depends on nothing but its
+// arguments, so it says the same whenever it is asked.
+func Judge(e *experiment.Experiment, r measure.Result) Verdict {
+	v := Verdict{Trial: r.Trial, PeakMemory: peakMemory(r), Warnings: append([]string(nil), r.Warnings...)}
+	windows, last := r.Series.Windows, []measure.Window(nil)
+	if r.Exit.Died {
+		windows, last = split(windows, r.Exit.At.Sub(r.Loaded))
+	}
+	s := scan(e, r.Trial.Limits, windows, r.Series.At, true)
+	s.end(last)
+	v.LastPass = s.lastPass(e)
+	v.CPUSecondsPerRequest = cpuPerRequest(s)
+	switch {
+	case r.Exit.Died:
+		v.Outcome, v.Breach = died(r.Exit), &Breach{Objective: "alive", Observed: string(died(r.Exit))}
+		v.FirstFail = s.firstFail(e)
+	case !r.Ready:
+		v.Outcome = NotReady
+		v.Breach = &Breach{Objective: "ready", Observed: r.NotReady, Limit: e.Service.Ready.Within.String()}
+	case s.failed():
+		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), s.breach
+		if r.Exit.OOMKills > 0 {
+			v.Outcome = OOMKilled
+		}
+	default:
+		s.conclude(e, &v)
+	}
+	v.Cause = cause(v, r, s)
+	v.Warnings = append(v.Warnings, s.warnings(e)...)
+	return v
+}
+
+func died(exit measure.Exit) Outcome {
+	if exit.OOMKilled || exit.OOMKills > 0 {
+		return OOMKilled
+	}
+	return Crashed
+}
+
+// split parts the windows in which the service lived from those in which it
+// died and after. Those after tell nothing: nobody was there to answer.
+func split(windows []measure.Window, death time.Duration) (lived, died []measure.Window) {
+	for i, w := range windows {
+		if w.End() >= death || i == len(windows)-1 {
+			return windows[:i], windows[i : i+1]
+		}
+	}
+	return nil, nil
+}
+
+// A scanned series is its spans with their marks, up to the failure or to the
+// first span that is still open.
+type scanned struct {
+	spans []span
+	marks []mark
+	now   time.Duration // when what was seen was seen
+
+	good   int           // index of the last good span before the failure, or -1
+	bad    int           // index of the first bad span of two running, or of one that nothing follows; or -1
+	proven bool          // two bad spans running
+	breach *Breach       // of the first bad span
+	idle   time.Duration // how long, at the end, spans have decided nothing
+}
+
+// scan marks spans in order. Two bad ones running are a failure; spans that
+// decide nothing count neither way.
+func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) scanned {
+	s := scanned{now: now, good: -1, bad: -1}
+	for i, sp := range spans(windows, ended) {
+		m, breach := sp.judge(e, limits, now, ended)
+		if m == open {
+			break
+		}
+		s.spans, s.marks = append(s.spans, sp), append(s.marks, m)
+		switch {
+		case m == good:
+			s.good, s.bad, s.breach, s.idle = i, -1, nil, 0
+		case m == bad && s.bad >= 0:
+			s.proven = true
+			return s
+		case m == bad:
+			s.bad, s.breach, s.idle = i, breach, 0
+		default:
+			s.idle += sp.all.Length
+		}
+	}
+	return s
+}
+
+// end adds the windows in which the service died. They are bad whatever was
+// answered before it did.
+func (s *scanned) end(died []measure.Window) {
+	if len(died) == 0 {
+		return
+	}
+	sp := pool(died)
+	sp.requests = sp.all.Sent
+	if n := len(s.spans); n > 0 {
+		sp.requests += s.spans[n-1].requests
+	}
+	s.spans, s.marks = append(s.spans, sp), append(s.marks, bad)
+	if s.bad < 0 {
+		s.bad = len(s.spans) - 1
+	}
+}
+
+func (s scanned) failed() bool { return s.proven }
+
+func (s scanned) lastPass(e *experiment.Experiment) *Level {
+	if s.good < 0 {
+		return nil
+	}
+	return s.spans[s.good].level(s.now, e.Request.Timeout.Std())
+}
+
+func (s scanned) firstFail(e *experiment.Experiment) *Level {
+	if s.bad < 0 {
+		return nil
+	}
+	return s.spans[s.bad].level(s.now, e.Request.Timeout.Std())
+}
+
+// conclude decides a trial in which nothing failed for sure: it passed if the
+// seconds at the target bear it out.
+func (s scanned) conclude(e *experiment.Experiment, v *Verdict) {
+	var held, counted, goods time.Duration
+	var at []measure.Window
+	var requests uint64
+	for i, sp := range s.spans {
+		if sp.all.Users < e.Users.Target {
+			continue
+		}
+		held += sp.all.Length
+		if s.marks[i] == good || s.marks[i] == bad {
+			counted += sp.all.Length
+		}
+		if s.marks[i] == good {
+			goods += sp.all.Length
+			at, requests = append(at, sp.windows...), sp.requests
+		}
+	}
+	if goods > 0 && float64(counted) >= holdCounts*float64(held) && float64(goods) >= holdGood*float64(counted) {
+		hold := pool(at)
+		hold.all.Length, hold.requests = goods, requests
+		v.Outcome, v.LastPass = Passed, hold.level(s.now, e.Request.Timeout.Std())
+		v.LastPass.At = s.spans[len(s.spans)-1].end()
+		return
+	}
+	v.Outcome = s.undecided()
+}
+
+// undecided says why nothing was decided: what was the limit for most seconds.
+func (s scanned) undecided() Outcome {
+	var generator, host time.Duration
+	for i, sp := range s.spans {
+		switch s.marks[i] {
+		case generatorLimited:
+			generator += sp.all.Length
+		case hostLimited:
+			host += sp.all.Length
+		case open, good, bad:
+		}
+	}
+	switch {
+	case generator == 0 && host == 0:
+		return Inconclusive
+	case host > generator:
+		return HostLimited
+	default:
+		return GeneratorLimited
+	}
+}
+
+// warnings tells what a reader of the verdict must know besides.
+func (s scanned) warnings(e *experiment.Experiment) []string {
+	var out []string
+	var skipped time.Duration
+	for i, sp := range s.spans {
+		switch {
+		case s.marks[i] == generatorLimited || s.marks[i] == hostLimited:
+			skipped += sp.all.Length
+		case s.marks[i] == bad && i != s.bad && !(s.proven && i > s.bad):
+			out = append(out, fmt.Sprintf("one bad second at %s users (%s) that passed by itself", Thousands(sp.all.Users), sp.why(e, s.now)))
+		}
+	}
+	if skipped > 0 {
+		out = append(out, fmt.Sprintf("%d seconds didn't count: the generator or the host was the limit", int(skipped.Round(time.Second).Seconds())))
+	}
+	return out
+}
+
+// why returns the breach of a bad span in words.
+func (s span) why(e *experiment.Experiment, now time.Duration) string {
+	if b, _ := s.breach(e, now); b != nil {
+		return b.Objective + " " + b.Observed
+	}
+	return ""
+}
+
+func peakMemory(r measure.Result) experiment.Bytes {
+	peak := experiment.Bytes(0)
+	if r.Exit.PeakMemory != nil {
+		peak = *r.Exit.PeakMemory
+	}
+	for _, w := range r.Series.Windows {
+		if w.Usage != nil {
+			peak = max(peak, w.Usage.Memory)
+		}
+	}
+	return peak
+}
+
+// cpuPerRequest returns the CPU seconds of a right answer over the good spans
+// (the utilisation law: busy time by completions), or 0 where it isn't known.
+func cpuPerRequest(s scanned) float64 {
+	var cpu float64
+	var done uint64
+	for i, sp := range s.spans {
+		if s.marks[i] != good {
+			continue
+		}
+		for _, w := range sp.windows {
+			if w.Usage != nil {
+				cpu += w.Usage.CPU * w.Length.Seconds()
+				done += w.Done
+			}
+		}
+	}
+	if done == 0 {
+		return 0
+	}
+	return cpu / float64(done)
+}

@@ -1,0 +1,260 @@
+package analysis_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+// question asks whether 1 CPU / 200M carries 1,000 users that come within 10 s
+// and stay for 5 s: 100 users and as many requests more each second.
+func question() *experiment.Experiment {
+	return &experiment.Experiment{
+		Name:      "test",
+		Request:   experiment.Request{Timeout: experiment.Duration(10 * time.Second)},
+		Matrix:    experiment.Matrix{List: []experiment.Limits{small}},
+		Users:     experiment.Users{Target: 1000, RampOver: experiment.Duration(10 * time.Second), Hold: experiment.Duration(5 * time.Second), Wait: experiment.Wait{Constant: ptr(experiment.Duration(time.Second))}},
+		Objective: experiment.DefaultObjective(),
+		Search:    experiment.Search{Repeats: 1},
+		Price:     experiment.Price{CPUHour: 0.04, GiBHour: 0.004},
+	}
+}
+
+var (
+	small  = experiment.Limits{CPU: 1e9, Memory: 200 * experiment.MiB}
+	medium = experiment.Limits{CPU: 2e9, Memory: 200 * experiment.MiB}
+	large  = experiment.Limits{CPU: 2e9, Memory: 500 * experiment.MiB}
+)
+
+// second returns the window of second i in which all n requests took took.
+func second(i, users, n int, took time.Duration) measure.Window {
+	h := measure.NewHistogram(measure.Bucket{Value: took, Count: uint64(n)})
+	return measure.Window{
+		Start: time.Duration(i) * time.Second, Length: time.Second, Users: users,
+		Sent: uint64(n), Done: uint64(n), Service: h, Response: h,
+		Lag:    measure.NewHistogram(measure.Bucket{Value: time.Millisecond, Count: uint64(n)}),
+		Usage:  &measure.Usage{CPU: 0.5, Throttled: ptr(0.1), Memory: 100 * experiment.MiB},
+		Effort: &measure.Effort{CPU: 0.2, HostIdle: 0.5},
+	}
+}
+
+// ramp returns the 15 windows of question's load, all of them good.
+func ramp() []measure.Window {
+	var ws []measure.Window
+	for i := range 15 {
+		users := min(1000, 100*(i+1))
+		ws = append(ws, second(i, users, users, 20*time.Millisecond))
+	}
+	return ws
+}
+
+func result(ws []measure.Window, exit measure.Exit) measure.Result {
+	loaded := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	return measure.Result{
+		Trial: experiment.Trial{Limits: small, Replicate: 1}, Ready: true, Loaded: loaded,
+		Series: measure.Series{At: 15 * time.Second, Windows: ws}, Exit: exit,
+	}
+}
+
+func TestEveryUserCarriedPasses(t *testing.T) {
+	v := analysis.Judge(question(), result(ramp(), measure.Exit{}))
+	if v.Outcome != analysis.Passed || v.FirstFail != nil || v.Breach != nil || v.Cause != nil {
+		t.Fatalf("got %+v", v)
+	}
+	if l := v.LastPass; l.Users != 1000 || l.Throughput != 1000 || l.Requests != 10500 || l.P99 != 20*time.Millisecond {
+		t.Errorf("last pass: %+v", l)
+	}
+	if v.CPUSecondsPerRequest < 0.0007 || v.CPUSecondsPerRequest > 0.0008 { // 15 x 0.5 s over 10,500 requests
+		t.Errorf("CPU seconds per request: %v", v.CPUSecondsPerRequest)
+	}
+}
+
+func TestTwoBadSecondsRunningAreABreachWithItsBracket(t *testing.T) {
+	ws := ramp()
+	for _, i := range []int{6, 7, 8} {
+		ws[i] = second(i, 100*(i+1), 100*(i+1), 2*time.Second)
+		ws[i].Usage.CPU, ws[i].Usage.Throttled = 0.99, ptr(0.8)
+	}
+	v := analysis.Judge(question(), result(ws, measure.Exit{}))
+	if v.Outcome != analysis.Breached || v.LastPass.Users != 600 || v.FirstFail.Users != 700 {
+		t.Fatalf("got %s, %+v, %+v", v.Outcome, v.LastPass, v.FirstFail)
+	}
+	if v.FirstFail.Requests != 2800 || *v.Breach != (analysis.Breach{Objective: "p99", Observed: "2s", Limit: "1s"}) {
+		t.Errorf("requests %d, breach %+v", v.FirstFail.Requests, v.Breach)
+	}
+	if v.Cause.Label != analysis.CauseCPU || !strings.Contains(v.Cause.Evidence[0], "0.99 of 1") {
+		t.Errorf("cause %+v", v.Cause)
+	}
+}
+
+func TestOneBadSecondPassesByItselfButIsTold(t *testing.T) {
+	ws := ramp()
+	ws[4] = second(4, 500, 500, 3*time.Second)
+	v := analysis.Judge(question(), result(ws, measure.Exit{}))
+	if v.Outcome != analysis.Passed || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "one bad second at 500 users (p99 3s)") {
+		t.Errorf("got %s, warnings %q", v.Outcome, v.Warnings)
+	}
+}
+
+func TestErrorsBreachWhereTheyWeighMore(t *testing.T) {
+	ws := ramp()
+	for _, i := range []int{6, 7} {
+		w := second(i, 700, 350, 20*time.Millisecond)
+		w.Sent, w.Errors = 700, map[measure.Class]uint64{measure.BadStatus: 350}
+		ws[i] = w
+	}
+	v := analysis.Judge(question(), result(ws, measure.Exit{}))
+	if v.Breach == nil || *v.Breach != (analysis.Breach{Objective: "errors", Observed: "50%", Limit: "1%"}) || v.Cause.Label != analysis.CauseApplication {
+		t.Errorf("breach %+v, cause %+v", v.Breach, v.Cause)
+	}
+}
+
+func TestUnansweredRequestsAreLateBeforeTheyAreAnswered(t *testing.T) {
+	ws := ramp()[:8]
+	for _, i := range []int{5, 6, 7} { // nobody answers any more
+		ws[i] = second(i, 600, 0, 0)
+		ws[i].Sent = 600
+	}
+	watch := func(at time.Duration) analysis.Outcome {
+		return analysis.Watch(question(), experiment.Trial{Limits: small, Replicate: 1}, measure.Series{At: at, Windows: ws}).Outcome
+	}
+	if got := watch(7500 * time.Millisecond); got != analysis.Open {
+		t.Errorf("half a second later: %q, want still open", got)
+	}
+	if got := watch(8100 * time.Millisecond); got != analysis.Breached {
+		t.Errorf("once two seconds' requests are over a second late: %q, want breached", got)
+	}
+}
+
+func TestDeathIsAtOnceAndNamed(t *testing.T) {
+	ws := ramp()[:8]
+	ws[7] = second(7, 800, 300, 20*time.Millisecond)
+	ws[7].Sent, ws[7].Errors = 800, map[measure.Class]uint64{measure.Refused: 500}
+	r := result(ws, measure.Exit{Died: true, Code: 137, OOMKilled: true, OOMKills: 1})
+	r.Exit.At = r.Loaded.Add(7400 * time.Millisecond)
+	v := analysis.Judge(question(), r)
+	if v.Outcome != analysis.OOMKilled || v.Cause.Label != analysis.CauseOOM || v.LastPass.Users != 700 || v.FirstFail.Users != 800 {
+		t.Errorf("got %s, cause %+v, %+v, %+v", v.Outcome, v.Cause, v.LastPass, v.FirstFail)
+	}
+	r.Exit.OOMKilled, r.Exit.OOMKills, r.Exit.Code = false, 0, 3
+	if v = analysis.Judge(question(), r); v.Outcome != analysis.Crashed || !strings.Contains(v.Cause.Evidence[0], "exit code 3 at 7.4 s") {
+		t.Errorf("got %s, %+v", v.Outcome, v.Cause)
+	}
+}
+
+func TestAServiceThatDiesBeforeTheLoadHasNoLevels(t *testing.T) {
+	v := analysis.Judge(question(), measure.Result{Exit: measure.Exit{Died: true, Code: 1}})
+	if v.Outcome != analysis.Crashed || v.LastPass != nil || v.FirstFail != nil {
+		t.Errorf("got %+v", v)
+	}
+	v = analysis.Judge(question(), measure.Result{NotReady: "connection refused"})
+	if v.Outcome != analysis.NotReady || v.Breach.Observed != "connection refused" {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestSecondsInWhichAnInstrumentWasTheLimitDecideNothing(t *testing.T) {
+	late := func(w *measure.Window) {
+		w.Lag = measure.NewHistogram(measure.Bucket{Value: time.Second, Count: w.Sent})
+	}
+	own := func(w *measure.Window) { w.Errors = map[measure.Class]uint64{measure.Own: 1} }
+	starved := func(w *measure.Window) { w.Effort.HostIdle = 0.01 }
+	for name, c := range map[string]struct {
+		spoil func(*measure.Window)
+		want  analysis.Outcome
+	}{
+		"a late generator":        {late, analysis.GeneratorLimited},
+		"a generator out of fds":  {own, analysis.GeneratorLimited},
+		"a host without idle CPU": {starved, analysis.HostLimited},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ws := ramp()
+			for i := 6; i < 15; i++ { // slow, but not by the service's fault
+				ws[i] = second(i, 700, 700, 3*time.Second)
+				c.spoil(&ws[i])
+			}
+			v := analysis.Judge(question(), result(ws, measure.Exit{}))
+			if v.Outcome != c.want || v.LastPass.Users != 600 || v.FirstFail != nil {
+				t.Errorf("got %s, %+v, %+v", v.Outcome, v.LastPass, v.FirstFail)
+			}
+		})
+	}
+}
+
+func TestAServiceAtItsOwnLimitIsNotTheHostsFault(t *testing.T) {
+	ws := ramp()
+	for _, i := range []int{6, 7} {
+		ws[i] = second(i, 700, 700, 3*time.Second)
+		ws[i].Effort.HostIdle, ws[i].Usage.CPU = 0, 0.97
+	}
+	if v := analysis.Judge(question(), result(ws, measure.Exit{})); v.Outcome != analysis.Breached {
+		t.Errorf("got %s", v.Outcome)
+	}
+}
+
+func TestATargetThatWasNotHeldIsNoPass(t *testing.T) {
+	if v := analysis.Judge(question(), result(ramp()[:9], measure.Exit{})); v.Outcome != analysis.Inconclusive {
+		t.Errorf("got %s", v.Outcome)
+	}
+}
+
+func TestFewRequestsAreJudgedTogether(t *testing.T) {
+	e := question()
+	e.Users.Target = 10
+	var ws []measure.Window
+	for i := range 30 { // of ten requests a second one is slow, in one second of three
+		w := second(i, 10, 10, 20*time.Millisecond)
+		if i%15 == 0 {
+			w.Response = measure.NewHistogram(measure.Bucket{Value: 20 * time.Millisecond, Count: 9}, measure.Bucket{Value: 2 * time.Second, Count: 1})
+		}
+		ws = append(ws, w)
+	}
+	v := analysis.Judge(e, result(ws, measure.Exit{}))
+	if v.Outcome == analysis.Breached {
+		t.Errorf("two slow requests of 300 are within 1 %%, yet %+v", v.Breach)
+	}
+}
+
+// What Watch decides while the load runs, Judge must say of the whole.
+func TestWatchAndJudgeAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e, ws := question(), ramp()
+		for i := range ws {
+			took := rapid.SampledFrom([]time.Duration{20 * time.Millisecond, 20 * time.Millisecond, 900 * time.Millisecond, 3 * time.Second}).Draw(t, "took")
+			ws[i] = second(i, ws[i].Users, ws[i].Users, took)
+			if rapid.IntRange(0, 9).Draw(t, "spoilt") == 0 {
+				ws[i].Effort.HostIdle = 0
+			}
+		}
+		trial := experiment.Trial{Limits: small, Replicate: 1}
+		for n := range len(ws) + 1 {
+			// At second n, answers that take longer than what has passed are still out.
+			seen := make([]measure.Window, n)
+			for i := range seen {
+				seen[i] = ws[i]
+				if age := time.Duration(n-1-i) * time.Second; ws[i].Response.Max() > age+time.Second {
+					seen[i].Done, seen[i].Response, seen[i].Service = 0, measure.Histogram{}, measure.Histogram{}
+				}
+			}
+			v := analysis.Watch(e, trial, measure.Series{At: time.Duration(n) * time.Second, Windows: seen})
+			if v.Outcome != analysis.Breached {
+				continue
+			}
+			r := result(seen, measure.Exit{})
+			r.Series.At = time.Duration(n) * time.Second
+			w := analysis.Judge(e, r)
+			if w.Outcome != v.Outcome || w.FirstFail.Users != v.FirstFail.Users {
+				t.Fatalf("at second %d: while running %s at %d, afterwards %s at %+v", n, v.Outcome, v.FirstFail.Users, w.Outcome, w.FirstFail)
+			}
+			return
+		}
+	})
+}

@@ -1,0 +1,128 @@
+// Package analysis is what it means: pure judgements of what was measured.
+// The same functions judge a trial while it runs and its file a year later,
+// so a stored measurement can be judged again by another objective.
+//
+// It is pure: values in, values out; no files, no clock, no network. It
+// doesn't print; package report does.
+package analysis
+
+import (
+	"time"
+
+	"sweep/pkg/experiment"
+)
+
+// Outcome is how a trial ended.
+type Outcome string
+
+// The outcomes of a trial. The empty outcome is that of a trial still open.
+const (
+	Open             Outcome = ""
+	Passed           Outcome = "passed"            // carried the target within the objective
+	Breached         Outcome = "breached"          // the objective didn't hold
+	OOMKilled        Outcome = "oom_killed"        // the kernel killed the service for memory
+	Crashed          Outcome = "crashed"           // the service ended by itself
+	NotReady         Outcome = "not_ready"         // the service never got ready
+	GeneratorLimited Outcome = "generator_limited" // the generator was the limit: nothing is known of the service
+	HostLimited      Outcome = "host_limited"      // the host couldn't give what the limits promise
+	Inconclusive     Outcome = "inconclusive"      // the windows don't bear out an answer
+	NotMeasured      Outcome = "not_measured"      // no trial was run
+)
+
+// Failed reports whether the service itself failed: too little for the load.
+func (o Outcome) Failed() bool {
+	switch o {
+	case Breached, OOMKilled, Crashed, NotReady:
+		return true
+	case Open, Passed, GeneratorLimited, HostLimited, Inconclusive, NotMeasured:
+	}
+	return false
+}
+
+// Known reports whether the trial tells if the cell carries the load.
+func (o Outcome) Known() bool { return o == Passed || o.Failed() }
+
+// Level is the load at one point of a trial that was really run, and how the
+// service answered there.
+type Level struct {
+	At         time.Duration // since the load began, the end of what is described
+	Users      int
+	Requests   uint64  // sent from the beginning to here; depends on the ramp's speed
+	Throughput float64 // right answers per second
+	P50        time.Duration
+	P95        time.Duration
+	P99        time.Duration
+	ErrorRate  float64 // share of the requests that failed, 0 to 1
+}
+
+// Breach is the first objective that didn't hold.
+type Breach struct {
+	Objective string // as in the experiment file: "p99", "errors"; or "alive"
+	Observed  string
+	Limit     string // empty for "alive"
+}
+
+// Cause is why a trial failed, as far as the evidence tells.
+type Cause struct {
+	Label       Label
+	Evidence    []string // the values that speak for it, for people
+	ConfirmedBy string   // the neighbouring cell that bears it out, or empty
+}
+
+// Label names a cause.
+type Label string
+
+// The causes that are told apart so far.
+const (
+	CauseOOM         Label = "oom_killed"
+	CauseCrash       Label = "crashed"
+	CauseMemory      Label = "memory_bound"
+	CauseCPU         Label = "cpu_bound"
+	CauseApplication Label = "application_error"
+	CauseNotReady    Label = "not_ready"
+	CauseGenerator   Label = "generator"
+	CauseHost        Label = "host"
+	CauseUnknown     Label = "unknown"
+)
+
+// Verdict is the judgement of one trial.
+type Verdict struct {
+	Trial     experiment.Trial
+	Outcome   Outcome
+	LastPass  *Level // the last level at which the objective held, or nil
+	FirstFail *Level // the first at which it didn't, or nil
+	Breach    *Breach
+	Cause     *Cause // nil for a trial that passed
+
+	PeakMemory           experiment.Bytes // 0 where it isn't known
+	CPUSecondsPerRequest float64          // 0 where it isn't known
+	Warnings             []string
+}
+
+// Cell is what is known of one set of limits.
+type Cell struct {
+	Verdict
+	Measured  bool    // false: nothing was run here
+	Why       string  // why not, where it wasn't measured
+	Trials    int     // fresh starts that were run
+	PriceHour float64 // dollars
+}
+
+// Surface is the answer to an experiment.
+type Surface struct {
+	Experiment string
+	Target     int
+	Objective  experiment.Objective
+	Cells      []Cell              // by CPUs, then memory
+	Frontier   []experiment.Limits // the measured cells that carry the target while none within them does
+	Minimal    *Minimal            // nil where nothing is viable, or the answer isn't known
+	Answer     string              // one sentence
+	Warnings   []string
+}
+
+// Minimal is the cheapest cell that carries the target.
+type Minimal struct {
+	Limits    experiment.Limits
+	PriceHour float64 // dollars
+	Headroom  float64 // users carried over users asked for: at least 1
+}

@@ -1,0 +1,246 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"sweep/pkg/measure"
+)
+
+// The agent is this program inside the service's network namespace. It is told
+// its orders on stdin and answers on stdout, a JSON value a line.
+//
+//	sweep                      agent
+//	  |-- order{Plan} ----------->|
+//	  |                           | looks until the service is ready
+//	  |<------- frame{Ready} -----|
+//	  |-- order{Go} ------------->|
+//	  |<------- frame{Tick} ------| every second
+//	  |<------- frame{Done} ------|
+//
+// Frames are numbered, so that a lost one can't go unnoticed. The end of stdin
+// is the end of the agent, whatever it is doing: it never outlives sweep.
+
+// order is a line to the agent.
+type order struct {
+	Plan *Plan `json:"plan,omitempty"`
+	Go   bool  `json:"go,omitempty"`
+}
+
+// frame is a line from the agent. Seq counts from 1.
+type frame struct {
+	Seq      int           `json:"seq"`
+	Ready    bool          `json:"ready,omitempty"`
+	NotReady string        `json:"not_ready,omitempty"`
+	Tick     *measure.Tick `json:"tick,omitempty"`
+	Done     bool          `json:"done,omitempty"`
+}
+
+// gcPercent trades memory for fewer collections: the agent's heap is small,
+// and each collection makes some request late.
+const gcPercent = 400
+
+// Serve is the agent. It returns when its orders are carried out, when in
+// ends, or with an error where the orders can't be read.
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	debug.SetGCPercent(gcPercent)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	orders := make(chan order)
+	go func() { // ends with in, which its owner closes
+		defer cancel()
+		for decoder := json.NewDecoder(in); ; {
+			var o order
+			if decoder.Decode(&o) != nil {
+				return
+			}
+			select {
+			case orders <- o:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return serve(ctx, orders, &sender{encoder: json.NewEncoder(out)})
+}
+
+func serve(ctx context.Context, orders <-chan order, out *sender) error {
+	first, ok := receive(ctx, orders)
+	if !ok {
+		return nil
+	}
+	if first.Plan == nil {
+		return errors.New("the agent was told no plan first")
+	}
+	switch err := Await(ctx, *first.Plan); {
+	case errors.Is(err, measure.ErrNotReady):
+		return out.send(frame{NotReady: err.Error()})
+	case err != nil:
+		return nil // nobody listens any more
+	}
+	if err := out.send(frame{Ready: true}); err != nil {
+		return err
+	}
+	if _, ok := receive(ctx, orders); !ok {
+		return nil
+	}
+	for tick := range Run(ctx, *first.Plan) {
+		if err := out.send(frame{Tick: &tick}); err != nil {
+			return err
+		}
+	}
+	return out.send(frame{Done: true})
+}
+
+func receive(ctx context.Context, orders <-chan order) (order, bool) {
+	select {
+	case o := <-orders:
+		return o, true
+	case <-ctx.Done():
+		return order{}, false
+	}
+}
+
+// sender numbers frames.
+type sender struct {
+	encoder *json.Encoder
+	seq     int
+}
+
+func (s *sender) send(f frame) error {
+	s.seq++
+	f.Seq = s.seq
+	if err := s.encoder.Encode(f); err != nil {
+		return fmt.Errorf("agent: writing a frame: %w", err)
+	}
+	return nil
+}
+
+// Remote is a generator whose users are played by an agent. It is used for one
+// target at a time: Await, Run, Close.
+type Remote struct {
+	// Attach starts an agent in the container's network namespace and returns
+	// its stdin and stdout. Closing ends the agent.
+	Attach func(ctx context.Context, container string) (io.ReadWriteCloser, error)
+	// Plan returns what to do with the service at an address.
+	Plan func(address string) Plan
+
+	agent *session
+}
+
+// silence is how long an agent may say nothing. It reports every second; one
+// that doesn't for this long is gone, or so starved that it measures nothing.
+const silence = 30 * time.Second
+
+// Await starts the agent and waits until it sees that the target is ready.
+func (r *Remote) Await(ctx context.Context, t measure.Target) error {
+	conn, err := r.Attach(ctx, t.Container)
+	if err != nil {
+		return fmt.Errorf("starting the load agent: %w", err)
+	}
+	r.agent = &session{conn: conn, decoder: json.NewDecoder(conn)}
+	plan := r.Plan(t.Address)
+	if err := r.agent.order(order{Plan: &plan}); err != nil {
+		return err
+	}
+	f, err := r.agent.next(ctx, plan.Ready.Within+silence)
+	switch {
+	case err != nil:
+		return err
+	case f.NotReady != "":
+		return notReady(f.NotReady)
+	case !f.Ready:
+		return errors.New("the load agent spoke out of turn")
+	}
+	return nil
+}
+
+// notReady is the agent's word that the service isn't ready.
+type notReady string
+
+func (n notReady) Error() string { return string(n) }
+
+// Is makes it a [measure.ErrNotReady].
+func (n notReady) Is(target error) bool { return target == measure.ErrNotReady } //nolint:errorlint // this is errors.Is's own hook
+
+// Run lets the agent play its users.
+func (r *Remote) Run(ctx context.Context, _ measure.Target) iter.Seq2[measure.Tick, error] {
+	return func(yield func(measure.Tick, error) bool) {
+		if err := r.agent.order(order{Go: true}); err != nil {
+			yield(measure.Tick{}, err)
+			return
+		}
+		for {
+			f, err := r.agent.next(ctx, silence)
+			if err != nil {
+				yield(measure.Tick{}, err)
+				return
+			}
+			if f.Done || f.Tick == nil || !yield(*f.Tick, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Close ends the agent. It is safe to call at any time, and again.
+func (r *Remote) Close() error {
+	if r.agent == nil {
+		return nil
+	}
+	err := r.agent.close()
+	r.agent = nil
+	return err
+}
+
+// session is a conversation with one agent.
+type session struct {
+	conn    io.ReadWriteCloser
+	decoder *json.Decoder
+	seq     int
+	once    sync.Once
+	closed  error
+}
+
+func (s *session) close() error {
+	s.once.Do(func() { s.closed = s.conn.Close() })
+	if s.closed != nil {
+		return fmt.Errorf("ending the load agent: %w", s.closed)
+	}
+	return nil
+}
+
+func (s *session) order(o order) error {
+	if err := json.NewEncoder(s.conn).Encode(o); err != nil {
+		return fmt.Errorf("telling the load agent: %w", err)
+	}
+	return nil
+}
+
+var errSilent = errors.New("the load agent fell silent")
+
+// next reads a frame. The end of ctx, or silence, ends the session.
+func (s *session) next(ctx context.Context, patience time.Duration) (frame, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = s.close() }) // unblocks the read below, which reports
+	defer stop()
+	var f frame
+	if err := s.decoder.Decode(&f); err != nil {
+		if ctx.Err() != nil {
+			return frame{}, context.Cause(ctx)
+		}
+		return frame{}, fmt.Errorf("reading from the load agent: %w", err)
+	}
+	if s.seq++; f.Seq != s.seq {
+		return frame{}, fmt.Errorf("the load agent's frame %d came where %d was due: part of the measurement is lost", f.Seq, s.seq)
+	}
+	return f, nil
+}

@@ -1,0 +1,268 @@
+// Package measure is what was seen: windows of load, the service's use of its
+// limits, how it ended. Nothing here is a judgement, so it can be judged again
+// with another objective.
+//
+// It is pure: values, merging and encoding; no files, no clock, no network.
+package measure
+
+import (
+	"errors"
+	"maps"
+	"reflect"
+	"time"
+
+	"sweep/pkg/experiment"
+)
+
+// ErrNotReady says that a service didn't get ready in its time. It is an
+// answer about the service, not a fault of the measurement.
+var ErrNotReady = errors.New("the service did not get ready")
+
+// Target is a fresh start of the service, as the load finds it.
+type Target struct {
+	Container string          // the container's id
+	Address   string          // host:port as seen from where the load comes from
+	Down      <-chan struct{} // closed once the service has died
+}
+
+// Class is a kind of failed request.
+type Class string
+
+// The classes of failed requests. The last is the generator's own fault: it
+// never counts against the service and makes its window invalid.
+const (
+	Refused    Class = "refused"   // no connection could be made
+	Reset      Class = "reset"     // the connection broke before the answer was complete
+	Timeout    Class = "timeout"   // no complete answer within the request's timeout
+	BadStatus  Class = "status"    // an answer with another status than expected
+	BadContent Class = "content"   // an answer without the expected text
+	Protocol   Class = "protocol"  // an answer that is not HTTP
+	Own        Class = "generator" // no file descriptors, ports or memory left on the generator's side
+)
+
+// Window is one second of measurement. A request belongs to the window in
+// which it was due, whenever its answer comes; so a window is complete only
+// once all of its requests are settled.
+type Window struct {
+	Start  time.Duration `json:"start"`  // since the load began
+	Length time.Duration `json:"length"` // 0 while the window hasn't ended
+
+	Sent     uint64           `json:"sent"` // requests begun
+	Done     uint64           `json:"done"` // right answers
+	Errors   map[Class]uint64 `json:"errors,omitempty"`
+	Stale    uint64           `json:"stale,omitempty"` // requests sent again since the service had closed the idle connection
+	First    Histogram        `json:"first"`           // right answers: from when the request was sent to the first byte
+	Service  Histogram        `json:"service"`         // right answers: from when the sending began to the last byte
+	Response Histogram        `json:"response"`        // right answers: from when the request was due to the last byte
+	Lag      Histogram        `json:"lag"`             // all: from when the request was due to when the generator began it
+
+	// What follows is known once the window has ended.
+	Users    int           `json:"users"`     // at its end
+	InFlight int           `json:"in_flight"` // requests unanswered at its end
+	Oldest   time.Duration `json:"oldest"`    // how long the oldest of them has been waiting
+	Effort   *Effort       `json:"effort,omitempty"`
+	Usage    *Usage        `json:"usage,omitempty"`
+}
+
+// End returns when the window ends, since the load began.
+func (w Window) End() time.Duration { return w.Start + w.Length }
+
+// Failed returns how many requests failed by the service's fault.
+func (w Window) Failed() uint64 {
+	var n uint64
+	for class, count := range w.Errors {
+		if class != Own {
+			n += count
+		}
+	}
+	return n
+}
+
+// Pending returns how many requests are not settled yet.
+func (w Window) Pending() uint64 {
+	if settled := w.Done + w.Failed() + w.Errors[Own]; settled < w.Sent {
+		return w.Sent - settled
+	}
+	return 0
+}
+
+// Merge adds what delta, the same or another window, counted; what is known at
+// a window's end is taken from delta where delta has ended.
+func (w *Window) Merge(delta Window) {
+	w.Sent += delta.Sent
+	w.Done += delta.Done
+	w.Stale += delta.Stale
+	if len(delta.Errors) > 0 {
+		all := maps.Clone(w.Errors)
+		if all == nil {
+			all = map[Class]uint64{}
+		}
+		for class, n := range delta.Errors {
+			all[class] += n
+		}
+		w.Errors = all
+	}
+	w.First.Merge(delta.First)
+	w.Service.Merge(delta.Service)
+	w.Response.Merge(delta.Response)
+	w.Lag.Merge(delta.Lag)
+	if delta.Length > 0 {
+		w.Length = delta.End() - w.Start
+		w.Users, w.InFlight, w.Oldest = delta.Users, delta.InFlight, delta.Oldest
+		w.Effort, w.Usage = delta.Effort, delta.Usage
+	}
+}
+
+// Tick is the generator's report, once a second: what has changed in the
+// windows since its last report.
+type Tick struct {
+	At      time.Duration `json:"at"` // since the load began
+	Windows []Window      `json:"windows"`
+}
+
+// Series is a measurement's windows, in order, one a second from 0 on.
+type Series struct {
+	At      time.Duration `json:"at"` // how far the load has come: its length, once it has ended
+	Windows []Window      `json:"windows"`
+}
+
+// Add merges a tick. Windows that don't exist yet are made, those between
+// them too, so that a second without a request is a window as well.
+func (s *Series) Add(t Tick) {
+	s.At = max(s.At, t.At)
+	for _, delta := range t.Windows {
+		i := int(delta.Start / time.Second)
+		for len(s.Windows) <= i {
+			s.Windows = append(s.Windows, Window{Start: time.Duration(len(s.Windows)) * time.Second})
+		}
+		s.Windows[i].Merge(delta)
+	}
+}
+
+// Last returns the last window that has ended, or nil.
+func (s *Series) Last() *Window {
+	for i := len(s.Windows) - 1; i >= 0; i-- {
+		if s.Windows[i].Length > 0 {
+			return &s.Windows[i]
+		}
+	}
+	return nil
+}
+
+// Effort is what the load cost where it was made, over one window.
+type Effort struct {
+	CPU      float64          `json:"cpu"`       // cores that the generator used
+	Memory   experiment.Bytes `json:"memory"`    // the generator's peak memory so far
+	HostIdle float64          `json:"host_idle"` // share of all the host's cores that was idle, 0 to 1
+	Steal    float64          `json:"steal"`     // share that the hypervisor took
+}
+
+// Counters are the service's counters at one instant, as the engine tells
+// them since the container's start. What an engine doesn't tell is nil.
+type Counters struct {
+	Read      time.Time
+	CPU       time.Duration     // CPU time used
+	Periods   *uint64           // enforcement periods of the CPU limit
+	Throttled *uint64           // those in which the service was stopped
+	Memory    experiment.Bytes  // working set: without page cache that can be dropped
+	Peak      *experiment.Bytes // most memory ever used, page cache included
+	PIDs      uint64
+	OOMKills  uint64 // out-of-memory events seen
+}
+
+// Usage is what the service used over one window.
+type Usage struct {
+	CPU       float64          `json:"cpu"`                 // cores
+	Throttled *float64         `json:"throttled,omitempty"` // share of periods in which it was stopped, 0 to 1
+	Memory    experiment.Bytes `json:"memory"`              // working set at the end
+	PIDs      uint64           `json:"pids"`
+	OOMKills  uint64           `json:"oom_kills,omitempty"` // since the start
+}
+
+// Since returns what was used between before and c, or nil where no time has
+// passed (an engine that repeats itself measured nothing).
+func (c Counters) Since(before Counters) *Usage {
+	elapsed := c.Read.Sub(before.Read)
+	if elapsed <= 0 || c.CPU < before.CPU {
+		return nil
+	}
+	u := &Usage{CPU: c.CPU.Seconds() - before.CPU.Seconds(), Memory: c.Memory, PIDs: c.PIDs, OOMKills: c.OOMKills}
+	u.CPU /= elapsed.Seconds()
+	if c.Periods != nil && before.Periods != nil && c.Throttled != nil && before.Throttled != nil && *c.Periods > *before.Periods {
+		share := float64(*c.Throttled-*before.Throttled) / float64(*c.Periods-*before.Periods)
+		u.Throttled = &share
+	}
+	return u
+}
+
+// Exit is how the service ended.
+type Exit struct {
+	Died       bool              `json:"died"`                  // by itself, before sweep stopped it
+	At         time.Time         `json:"at,omitzero"`           // when it died
+	Code       int               `json:"code"`                  // its exit code, where it died
+	OOMKilled  bool              `json:"oom_killed"`            // the kernel killed it for memory
+	OOMKills   uint64            `json:"oom_kills"`             // out-of-memory events, its children's too
+	PeakMemory *experiment.Bytes `json:"peak_memory,omitempty"` // most memory used, page cache included; nil where the engine doesn't tell
+	Error      string            `json:"error,omitempty"`       // why the engine couldn't start it
+	Log        string            `json:"-"`                     // its last output, kept apart
+}
+
+// Schema names the format of a stored [Result].
+const Schema = "sweep.result/v1"
+
+// Result is one trial's measurement: the only thing that is stored.
+type Result struct {
+	Schema   string           `json:"schema"`
+	Trial    experiment.Trial `json:"trial"`
+	Began    time.Time        `json:"began"`
+	Loaded   time.Time        `json:"loaded,omitzero"` // when the load began; zero where the service never got ready
+	Ready    bool             `json:"ready"`
+	NotReady string           `json:"not_ready,omitempty"` // what the last look at it said
+	Took     Took             `json:"took"`
+	Series   Series           `json:"series"`
+	Exit     Exit             `json:"exit"`
+	Warnings []string         `json:"warnings,omitempty"`
+}
+
+// Took is where a trial's time went. What is not in it is the load.
+type Took struct {
+	Start time.Duration `json:"start"` // to create and start the container
+	Boot  time.Duration `json:"boot"`  // from there until the service was ready
+	Load  time.Duration `json:"load"`
+	Stop  time.Duration `json:"stop"`
+	Total time.Duration `json:"total"`
+}
+
+// Host is the machine that the service ran on, and what it ran with.
+type Host struct {
+	Engine        string           `json:"engine"` // the engine's version
+	API           string           `json:"api"`
+	OS            string           `json:"os"`
+	Kernel        string           `json:"kernel"`
+	Architecture  string           `json:"architecture"`
+	CgroupVersion string           `json:"cgroup_version"`
+	CPUs          int              `json:"cpus"`
+	Memory        experiment.Bytes `json:"memory"`
+	Warnings      []string         `json:"warnings,omitempty"` // what the engine says that it can't limit
+}
+
+// Manifest is what a run was made with.
+type Manifest struct {
+	Schema   string    `json:"schema"` // "sweep.manifest/v1"
+	Run      string    `json:"run"`
+	Began    time.Time `json:"began"`
+	Question string    `json:"question"` // digest of what makes a measurement different; see experiment.Question
+	Version  string    `json:"version"`  // sweep's own
+	Image    string    `json:"image"`    // as the experiment names it
+	ImageID  string    `json:"image_id"`
+	Digests  []string  `json:"digests,omitempty"` // the image's digests in registries
+	Seed     int64     `json:"seed"`
+	Host     Host      `json:"host"`
+}
+
+// Same reports whether h and o would measure the same: the same machine and
+// engine, as far as the engine tells.
+func (h Host) Same(o Host) bool {
+	h.Warnings, o.Warnings = nil, nil
+	return reflect.DeepEqual(h, o)
+}

@@ -1,0 +1,120 @@
+package measure_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sweep/pkg/measure"
+)
+
+func histograms() *rapid.Generator[measure.Histogram] {
+	return rapid.Custom(func(t *rapid.T) measure.Histogram {
+		return measure.NewHistogram(rapid.SliceOf(rapid.Custom(func(t *rapid.T) measure.Bucket {
+			return measure.Bucket{
+				Value: time.Duration(rapid.Int64Range(0, 1e8).Draw(t, "µs")) * time.Microsecond,
+				Count: rapid.Uint64Range(0, 1000).Draw(t, "count"),
+			}
+		})).Draw(t, "buckets")...)
+	})
+}
+
+func TestHistogramMergesExactly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := histograms().Draw(t, "a"), histograms().Draw(t, "b")
+		limit := time.Duration(rapid.Int64Range(0, 1e11).Draw(t, "limit"))
+		ab, ba := a, b
+		ab.Merge(b)
+		ba.Merge(a)
+		if !slices.Equal(ab.Buckets(), ba.Buckets()) {
+			t.Fatal("merging depends on the order")
+		}
+		if ab.Count() != a.Count()+b.Count() || ab.Above(limit) != a.Above(limit)+b.Above(limit) {
+			t.Fatal("merging loses or invents durations")
+		}
+	})
+}
+
+func TestQuantileAndAboveSayTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := histograms().Filter(func(h measure.Histogram) bool { return h.Count() > 0 }).Draw(t, "h")
+		q := rapid.Float64Range(0.01, 1).Draw(t, "q")
+		v := h.Quantile(q)
+		if share := 1 - float64(h.Above(v))/float64(h.Count()); share < q-1e-9 {
+			t.Fatalf("only %v are within the %v-quantile %v", share, q, v)
+		}
+		if share := 1 - float64(h.Above(v-1))/float64(h.Count()); share >= q+1e-9 {
+			t.Fatalf("%v is not the least value: %v are below it", v, share)
+		}
+	})
+}
+
+func TestHistogramSurvivesTheFile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := histograms().Draw(t, "h")
+		text, err := json.Marshal(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back measure.Histogram
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(h.Buckets(), back.Buckets()) {
+			t.Fatalf("%v came back as %v", h.Buckets(), back.Buckets())
+		}
+	})
+}
+
+func FuzzHistogramJSON(f *testing.F) {
+	f.Add([]byte(`"AQE="`))
+	f.Add([]byte(`"AQ=="`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(_ *testing.T, text []byte) {
+		var h measure.Histogram
+		_ = json.Unmarshal(text, &h) // must not panic
+		h.Quantile(0.5)
+	})
+}
+
+func TestSeriesKeepsEverySecond(t *testing.T) {
+	var s measure.Series
+	s.Add(measure.Tick{At: time.Second, Windows: []measure.Window{{Start: 0, Length: time.Second, Sent: 5, Done: 3, Users: 5}}})
+	s.Add(measure.Tick{At: 4 * time.Second, Windows: []measure.Window{
+		{Start: 0, Done: 1, Errors: map[measure.Class]uint64{measure.Timeout: 1}}, // late answers to the first second
+		{Start: 3 * time.Second, Length: time.Second, Sent: 2, Users: 9},
+	}})
+	if len(s.Windows) != 4 || s.At != 4*time.Second {
+		t.Fatalf("%d windows until %v", len(s.Windows), s.At)
+	}
+	if w := s.Windows[0]; w.Done != 4 || w.Pending() != 0 || w.Failed() != 1 || w.Users != 5 {
+		t.Errorf("first second: %+v", w)
+	}
+	if w := s.Windows[2]; w.Start != 2*time.Second || w.Sent != 0 {
+		t.Errorf("a second without requests: %+v", w)
+	}
+	if w := s.Last(); w.Users != 9 || w.Pending() != 2 {
+		t.Errorf("last: %+v", w)
+	}
+}
+
+func TestUsageIsWhatWasUsedBetween(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	n := func(v uint64) *uint64 { return &v }
+	before := measure.Counters{Read: at, CPU: 10 * time.Second, Periods: n(100), Throttled: n(10)}
+	after := measure.Counters{Read: at.Add(2 * time.Second), CPU: 11 * time.Second, Periods: n(120), Throttled: n(15), Memory: 7}
+	u := after.Since(before)
+	if u.CPU != 0.5 || *u.Throttled != 0.25 || u.Memory != 7 {
+		t.Errorf("got %+v", u)
+	}
+	after.Throttled = nil
+	if u = after.Since(before); u.Throttled != nil {
+		t.Errorf("what the engine doesn't tell came out as %v", *u.Throttled)
+	}
+	if after.Since(after) != nil {
+		t.Error("no time passed, yet something was used")
+	}
+}

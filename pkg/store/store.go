@@ -1,0 +1,358 @@
+// Package store keeps results on disk. It is the only writer of the results
+// folder, and writes every file at once or not at all: what is there after a
+// crash is whole.
+//
+//	results/<experiment>/<run>/
+//	    experiment.yaml                 as resolved
+//	    manifest.json                   what the run was made with
+//	    trials/<cell>-<replicate>.json  one measurement each
+//	    logs/<cell>-<replicate>.log     the service's last output, where it failed
+//	    report/                         derived, remade at will
+//
+// It judges nothing and knows nothing of how results came about.
+package store
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+const (
+	experimentFile = "experiment.yaml"
+	manifestFile   = "manifest.json"
+	trialsFolder   = "trials"
+	logsFolder     = "logs"
+	reportFolder   = "report"
+	lockFile       = ".lock"
+)
+
+// ManifestSchema names the format of a stored manifest.
+const ManifestSchema = "sweep.manifest/v1"
+
+// Run is one run's folder.
+type Run struct {
+	dir        string
+	Manifest   measure.Manifest
+	Experiment *experiment.Experiment
+	lock       *os.File
+}
+
+// Dir returns the run's folder.
+func (r *Run) Dir() string { return r.dir }
+
+// NewID returns a run's name, from the time at which it begins.
+func NewID(t time.Time) string { return t.UTC().Format("20060102T150405Z") }
+
+// Create makes the folder of a new run below root and locks it.
+func Create(root string, e *experiment.Experiment, m measure.Manifest) (*Run, error) {
+	r := &Run{dir: filepath.Join(root, e.Name, m.Run), Manifest: m}
+	for _, sub := range []string{trialsFolder, logsFolder} {
+		if err := os.MkdirAll(filepath.Join(r.dir, sub), 0o755); err != nil {
+			return nil, fmt.Errorf("making the results folder: %w; choose another with --results", err)
+		}
+	}
+	if err := r.Lock(); err != nil {
+		return nil, err
+	}
+	if err := r.Ask(e); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("encoding the manifest: %w", err), r.Close())
+	}
+	if err := r.write(manifestFile, append(text, '\n')); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// Ask records the experiment that the run answers. A run that is continued
+// may be asked for other cells or judged by another objective.
+func (r *Run) Ask(e *experiment.Experiment) error {
+	text, err := e.YAML()
+	if err != nil {
+		return fmt.Errorf("encoding the experiment: %w", err)
+	}
+	r.Experiment = e
+	return r.write(experimentFile, text)
+}
+
+// Open reads the run in dir. It isn't locked.
+func Open(dir string) (*Run, error) {
+	r := &Run{dir: dir}
+	if err := readJSON(filepath.Join(dir, manifestFile), &r.Manifest); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, experimentFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a run: %w", err)
+	}
+	// What the environment held isn't recorded, and isn't needed to judge.
+	r.Experiment, err = experiment.Parse(path, text, func(string) (string, bool) { return "", true })
+	if err != nil {
+		return nil, fmt.Errorf("reading a run: %w", err)
+	}
+	return r, nil
+}
+
+// ErrLocked says that another sweep is writing to the run.
+var ErrLocked = errors.New("another sweep is at work on this run")
+
+// Lock makes the caller the run's only writer, until Close or the end of the
+// process, however it ends. It fails with [ErrLocked] where there is one already.
+func (r *Run) Lock() error {
+	f, err := os.OpenFile(filepath.Join(r.dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return fmt.Errorf("locking the results: %w; choose another folder with --results", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close() // nothing was written
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("%s: %w; wait for it to end", r.dir, ErrLocked)
+		}
+		return fmt.Errorf("locking %s: %w", r.dir, err)
+	}
+	r.lock = f
+	return nil
+}
+
+// Close gives up the lock.
+func (r *Run) Close() error {
+	if r.lock == nil {
+		return nil
+	}
+	err := r.lock.Close()
+	r.lock = nil
+	if err != nil {
+		return fmt.Errorf("unlocking %s: %w", r.dir, err)
+	}
+	return nil
+}
+
+// Abandoned reports whether no process is at work on the run in dir any more.
+func Abandoned(dir string) bool {
+	r := &Run{dir: dir}
+	switch err := r.Lock(); {
+	case err == nil:
+		_ = r.Close() // it was ours for an instant
+		return true
+	case errors.Is(err, fs.ErrNotExist):
+		return true
+	default:
+		return false
+	}
+}
+
+// Has reports whether the trial is recorded.
+func (r *Run) Has(t experiment.Trial) bool {
+	_, err := os.Stat(r.trialPath(t))
+	return err == nil
+}
+
+func (r *Run) trialPath(t experiment.Trial) string {
+	return filepath.Join(r.dir, trialsFolder, t.Slug()+".json")
+}
+
+// Put records a result, with the service's last output beside it where there
+// is any.
+func (r *Run) Put(result measure.Result) error {
+	if result.Exit.Log != "" {
+		if err := r.write(filepath.Join(logsFolder, result.Trial.Slug()+".log"), []byte(result.Exit.Log)); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("encoding a result: %w", err)
+	}
+	return r.write(filepath.Join(trialsFolder, result.Trial.Slug()+".json"), append(text, '\n'))
+}
+
+// Results reads every recorded result, by cell and replicate.
+func (r *Run) Results() ([]measure.Result, error) {
+	paths, err := filepath.Glob(filepath.Join(r.dir, trialsFolder, "*.json"))
+	if err != nil {
+		return nil, fmt.Errorf("reading results: %w", err)
+	}
+	var out []measure.Result
+	for _, path := range paths {
+		var result measure.Result
+		if err := readJSON(path, &result); err != nil {
+			return nil, err
+		}
+		if result.Schema != measure.Schema {
+			return nil, fmt.Errorf("%s has the format %q; this sweep reads %q", path, result.Schema, measure.Schema)
+		}
+		out = append(out, result)
+	}
+	slices.SortFunc(out, func(a, b measure.Result) int {
+		return cmp.Or(
+			cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU),
+			cmp.Compare(a.Trial.Limits.Memory, b.Trial.Limits.Memory),
+			cmp.Compare(a.Trial.Replicate, b.Trial.Replicate))
+	})
+	return out, nil
+}
+
+// ReportDir returns where the run's report stands.
+func (r *Run) ReportDir() string { return filepath.Join(r.dir, reportFolder) }
+
+// Latest returns the newest run of an experiment below root, or nil where
+// there is none. Runs are named by the time at which they began.
+func Latest(root, name string) (*Run, error) {
+	dirs, err := runDirs(filepath.Join(root, name))
+	if err != nil || len(dirs) == 0 {
+		return nil, err
+	}
+	return Open(dirs[len(dirs)-1])
+}
+
+// Find returns the run at path, or the newest run of each experiment below it.
+func Find(path string) ([]*Run, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("looking for results: %w", err)
+	}
+	if isRun(path) {
+		r, err := Open(path)
+		return []*Run{r}, err
+	}
+	var runs []*Run
+	for _, pattern := range []string{"", "*"} { // an experiment's folder, or the folder of all
+		parents, err := filepath.Glob(filepath.Join(path, pattern))
+		if err != nil {
+			return nil, fmt.Errorf("looking for results: %w", err)
+		}
+		for _, parent := range parents {
+			dirs, err := runDirs(parent)
+			if err != nil {
+				return nil, err
+			}
+			if len(dirs) == 0 {
+				continue
+			}
+			r, err := Open(dirs[len(dirs)-1])
+			if err != nil {
+				return nil, err
+			}
+			runs = append(runs, r)
+		}
+	}
+	if len(runs) == 0 {
+		return nil, fmt.Errorf("%s holds no results; sweep run FILE makes some", path)
+	}
+	return runs, nil
+}
+
+// runDirs returns the folders of runs in parent, the oldest first.
+func runDirs(parent string) ([]string, error) {
+	manifests, err := filepath.Glob(filepath.Join(parent, "*", manifestFile))
+	if err != nil {
+		return nil, fmt.Errorf("looking for results: %w", err)
+	}
+	for i, m := range manifests {
+		manifests[i] = filepath.Dir(m)
+	}
+	slices.Sort(manifests)
+	return manifests, nil
+}
+
+func isRun(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, manifestFile))
+	return err == nil
+}
+
+// readJSON reads a file of ours. One that is cut off or changed by hand is
+// named, with the way out.
+func readJSON(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading results: %w", err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s can't be read (%d bytes: %w); it was cut off or changed: delete it and run sweep again to measure it anew",
+			path, len(text), err)
+	}
+	return nil
+}
+
+func (r *Run) write(name string, text []byte) error {
+	f, err := CreateFile(filepath.Join(r.dir, name))
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(fmt.Errorf("writing results: %w", err), f.Abandon())
+	}
+	return f.Close()
+}
+
+// File is a file that appears under its name, whole, when it is closed.
+type File struct {
+	*os.File
+	path string
+}
+
+var _ io.WriteCloser = (*File)(nil)
+
+// CreateFile begins a file at path. Folders on the way are made.
+func CreateFile(path string) (*File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("writing results: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+strings.TrimPrefix(filepath.Base(path), ".")+"-*")
+	if err != nil {
+		return nil, fmt.Errorf("writing results: %w", err)
+	}
+	return &File{File: f, path: path}, nil
+}
+
+// Close makes sure that the file is on the disk, then gives it its name.
+func (f *File) Close() error {
+	err := errors.Join(f.Chmod(0o644), f.Sync(), f.File.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), f.path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(f.path))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", f.path, err), removeQuietly(f.Name()))
+	}
+	return nil
+}
+
+// Abandon gives the file up.
+func (f *File) Abandon() error {
+	return errors.Join(f.File.Close(), removeQuietly(f.Name()))
+}
+
+func removeQuietly(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing %s: %w", path, err)
+	}
+	return nil
+}
+
+// syncDir makes a renaming in dir survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err //nolint:wrapcheck // wrapped by Close
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,262 @@
+// Package sweep is the procedure: one trial after another, each a fresh start
+// of the service under its limits and a ramp of users until it fails or has
+// carried them all. It judges nothing (package analysis does) and knows
+// neither Docker nor HTTP nor the disk: those are behind its interfaces.
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+	"sweep/pkg/search"
+)
+
+// Service is the service under test. One fresh start of it lives between
+// Start and Stop.
+type Service interface {
+	// Start makes a fresh start under the trial's limits and returns where
+	// the load finds it. It doesn't wait until the service is ready. A service
+	// that dies at once is no error: Target.Down says it, and Stop why.
+	Start(ctx context.Context, t experiment.Trial) (measure.Target, error)
+	// Usage reads the service's counters.
+	Usage(ctx context.Context) (measure.Counters, error)
+	// Stop ends and removes what Start made and says how it went. It does so
+	// even where ctx is done, and after a Start that failed.
+	Stop(ctx context.Context) (measure.Exit, error)
+}
+
+// Generator makes the load.
+type Generator interface {
+	// Await returns once the target is ready, with [measure.ErrNotReady] if
+	// it isn't in its time.
+	Await(ctx context.Context, t measure.Target) error
+	// Run loads the target that was awaited and reports every second. Leaving
+	// the loop stops the load; an error is the generator's, never the service's.
+	Run(ctx context.Context, t measure.Target) iter.Seq2[measure.Tick, error]
+	// Close ends whatever Await began.
+	Close() error
+}
+
+// Recorder keeps results.
+type Recorder interface {
+	Has(t experiment.Trial) bool
+	Put(r measure.Result) error
+}
+
+// Phase is what a trial is doing.
+type Phase uint8
+
+// The phases of a trial, in order.
+const (
+	Starting Phase = iota
+	Booting
+	Loading
+	Stopping
+	Recorded
+)
+
+// Progress is the state of a sweep, told at every change and every second.
+type Progress struct {
+	Trial    experiment.Trial
+	Number   int // of the trial, from 1
+	Of       int // trials in all
+	Phase    Phase
+	Series   *measure.Series  // while Loading; valid only during the call
+	Verdict  analysis.Verdict // as far as known
+	Result   *measure.Result  // once Recorded
+	TimeLeft time.Duration    // at most, for the whole sweep
+}
+
+// Sweep runs an experiment's trials.
+type Sweep struct {
+	Experiment *experiment.Experiment
+	Service    Service
+	Generator  Generator
+	Recorder   Recorder
+	Skip       func(experiment.Limits) bool // cells that the host can't run
+	Observe    func(Progress)
+}
+
+// Run runs every trial that isn't recorded yet. Results are recorded one by
+// one, so that an interruption loses only the trial that it hits. A service
+// that fails is a result; an error is always of the instruments.
+func (s *Sweep) Run(ctx context.Context) error {
+	of := len(search.Plan(s.Experiment))
+	for {
+		trial, ok := search.Next(s.Experiment, func(t experiment.Trial) bool {
+			return s.Skip(t.Limits) || s.Recorder.Has(t)
+		})
+		if !ok {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		number, left := s.place(trial)
+		run := &trialRun{Sweep: s, progress: Progress{Trial: trial, Number: number, Of: of, TimeLeft: left}}
+		result, err := run.run(ctx)
+		if err != nil {
+			return fmt.Errorf("trial %s: %w", trial.Limits, err)
+		}
+		verdict := analysis.Judge(s.Experiment, result)
+		if !verdict.Outcome.Failed() {
+			result.Exit.Log = "" // of interest only where the service failed
+		}
+		result.Exit.Log = s.Experiment.Redact(result.Exit.Log)
+		if err := s.Recorder.Put(result); err != nil {
+			return fmt.Errorf("recording trial %s: %w", trial.Limits, err)
+		}
+		run.progress.Result, run.progress.Verdict = &result, verdict
+		run.tell(Recorded)
+	}
+}
+
+// place returns a trial's number and how long it and those after it may take.
+func (s *Sweep) place(trial experiment.Trial) (number int, left time.Duration) {
+	for i, t := range search.Plan(s.Experiment) {
+		if t == trial {
+			number = i + 1
+		}
+		if number > 0 && !s.Skip(t.Limits) && !s.Recorder.Has(t) {
+			left += TrialTime(s.Experiment)
+		}
+	}
+	return number, left
+}
+
+// startStop is what a trial costs besides its load and the service's boot: an
+// estimate for people, from measuring.
+const startStop = 2 * time.Second
+
+// TrialTime returns how long a trial takes at most, if the service boots fast
+// and carries the whole load.
+func TrialTime(e *experiment.Experiment) time.Duration {
+	return e.Users.Ramp().Length() + startStop
+}
+
+// trialRun is one trial on its way.
+type trialRun struct {
+	*Sweep
+	progress Progress
+	result   measure.Result
+}
+
+func (r *trialRun) tell(p Phase) {
+	r.progress.Phase = p
+	r.Observe(r.progress)
+}
+
+// run makes the measurement. Whatever happens, the service is stopped and the
+// generator closed before it returns.
+func (r *trialRun) run(ctx context.Context) (measure.Result, error) {
+	began := time.Now()
+	r.result = measure.Result{Schema: measure.Schema, Trial: r.progress.Trial, Began: began.UTC()}
+	err := r.measure(ctx)
+	r.tell(Stopping)
+	stopping := time.Now()
+	err = errors.Join(err, r.Generator.Close())
+	exit, stopErr := r.Service.Stop(ctx)
+	r.result.Exit = exit
+	r.result.Took.Stop, r.result.Took.Total = time.Since(stopping), time.Since(began)
+	// A service that died takes the generator's footing away, when it dies
+	// early: what the generator then says is not its own fault.
+	if exit.Died && !r.result.Ready && ctx.Err() == nil {
+		err = nil
+	}
+	if ctx.Err() != nil {
+		return r.result, errors.Join(context.Cause(ctx), stopErr)
+	}
+	return r.result, errors.Join(err, stopErr)
+}
+
+// measure starts the service, awaits it and loads it.
+func (r *trialRun) measure(ctx context.Context) error {
+	r.tell(Starting)
+	starting := time.Now()
+	target, err := r.Service.Start(ctx, r.progress.Trial)
+	r.result.Took.Start = time.Since(starting)
+	if err != nil {
+		return fmt.Errorf("starting the service: %w", err)
+	}
+	r.tell(Booting)
+	booting := time.Now()
+	err = r.await(ctx, target)
+	r.result.Took.Boot = time.Since(booting)
+	if errors.Is(err, measure.ErrNotReady) {
+		r.result.NotReady = err.Error()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("waiting for the service: %w", err)
+	}
+	r.result.Ready = true
+	return r.load(ctx, target)
+}
+
+// await waits for the service to get ready, and no longer than it lives.
+func (r *trialRun) await(ctx context.Context, target measure.Target) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-target.Down:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := r.Generator.Await(ctx, target)
+	cancel()
+	<-watched
+	return err
+}
+
+// load ramps the users up, joins each second with what the service used, and
+// stops at the first failure.
+func (r *trialRun) load(ctx context.Context, target measure.Target) error {
+	r.result.Loaded = time.Now().UTC()
+	loading := time.Now()
+	defer func() { r.result.Took.Load = time.Since(loading) }()
+	before, err := r.Service.Usage(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the service's usage: %w", err)
+	}
+	left := r.progress.TimeLeft
+	for tick, err := range r.Generator.Run(ctx, target) {
+		if err != nil {
+			return fmt.Errorf("loading the service: %w", err)
+		}
+		now, err := r.Service.Usage(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the service's usage: %w", err)
+		}
+		r.result.Series.Add(tick)
+		if w := r.result.Series.Last(); w != nil && w.Usage == nil {
+			w.Usage, before = now.Since(before), now
+		}
+		r.progress.Series = &r.result.Series
+		r.progress.Verdict = analysis.Watch(r.Experiment, r.progress.Trial, r.result.Series)
+		r.progress.TimeLeft = max(0, left-r.result.Series.At)
+		r.tell(Loading)
+		if r.progress.Verdict.Outcome != analysis.Open || down(target) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func down(t measure.Target) bool {
+	select {
+	case <-t.Down:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,297 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+	"sweep/pkg/sweep"
+)
+
+// model is a service and its generator as a formula, in virtual time: it
+// boots, carries so many users within a millisecond, and dies beyond.
+type model struct {
+	boot, stop time.Duration
+	carries    map[experiment.Limits]int // users; what isn't in it carries all
+	users      experiment.Users
+	broken     map[string]error // by the call that fails
+	running    experiment.Trial
+	began      time.Time
+	down       chan struct{}
+	starts     []experiment.Trial
+	closed     int
+}
+
+func (m *model) Start(_ context.Context, t experiment.Trial) (measure.Target, error) {
+	m.running, m.down = t, make(chan struct{})
+	m.starts = append(m.starts, t)
+	return measure.Target{Container: t.Slug(), Down: m.down}, m.broken["start"]
+}
+
+func (m *model) limit() int {
+	if n, ok := m.carries[m.running.Limits]; ok {
+		return n
+	}
+	return 1 << 30
+}
+
+func (m *model) Await(ctx context.Context, _ measure.Target) error {
+	if err := m.broken["await"]; err != nil {
+		return err
+	}
+	if m.limit() == 0 { // dies while it boots
+		close(m.down)
+		<-ctx.Done()
+		return fmt.Errorf("joining the network of a container that is gone: %w", ctx.Err())
+	}
+	select {
+	case <-time.After(m.boot):
+		m.began = time.Now()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *model) Run(ctx context.Context, _ measure.Target) iter.Seq2[measure.Tick, error] {
+	return func(yield func(measure.Tick, error) bool) {
+		for i := 0; ; i++ {
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return
+			}
+			if err := m.broken["run"]; err != nil && i > 2 {
+				yield(measure.Tick{}, err)
+				return
+			}
+			users, done := m.users.Ramp().Users(time.Duration(i+1) * time.Second)
+			h := measure.NewHistogram(measure.Bucket{Value: time.Millisecond, Count: uint64(users)})
+			w := measure.Window{Start: time.Duration(i) * time.Second, Length: time.Second, Users: users, Sent: uint64(users), Done: uint64(users), Service: h, Response: h}
+			if users > m.limit() {
+				w.Done, w.Service, w.Response = 0, measure.Histogram{}, measure.Histogram{}
+				w.Errors = map[measure.Class]uint64{measure.Refused: uint64(users)}
+				if !isClosed(m.down) {
+					close(m.down)
+				}
+			}
+			if !yield(measure.Tick{At: w.End(), Windows: []measure.Window{w}}, nil) || done {
+				return
+			}
+		}
+	}
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (m *model) Close() error { m.closed++; return m.broken["close"] }
+
+func (m *model) Usage(context.Context) (measure.Counters, error) {
+	return measure.Counters{Read: time.Now(), CPU: time.Since(m.began) / 2, Memory: experiment.MiB}, m.broken["usage"]
+}
+
+func (m *model) Stop(context.Context) (measure.Exit, error) {
+	time.Sleep(m.stop)
+	if isClosed(m.down) {
+		return measure.Exit{Died: true, Code: 137, OOMKilled: true, At: time.Now(), Log: "out of memory, " + "hunter2"}, m.broken["stop"]
+	}
+	return measure.Exit{Log: "fine"}, m.broken["stop"]
+}
+
+// memory records results in memory.
+type memory map[experiment.Trial]measure.Result
+
+func (m memory) Has(t experiment.Trial) bool { _, ok := m[t]; return ok }
+
+func (m memory) Put(r measure.Result) error {
+	if _, ok := m[r.Trial]; ok {
+		return errors.New("recorded twice")
+	}
+	m[r.Trial] = r
+	return nil
+}
+
+var cells = []experiment.Limits{
+	{CPU: 1e9, Memory: 200 * experiment.MiB}, {CPU: 2e9, Memory: 200 * experiment.MiB}, {CPU: 2e9, Memory: 500 * experiment.MiB},
+}
+
+func question() *experiment.Experiment {
+	wait := experiment.Duration(time.Second)
+	return &experiment.Experiment{
+		Service: experiment.Service{Env: map[string]experiment.Value{"TOKEN": {Written: "${TOKEN}", Resolved: "hunter2"}}},
+		Matrix:  experiment.Matrix{List: cells},
+		Request: experiment.Request{Timeout: experiment.Duration(10 * time.Second)},
+		Users: experiment.Users{
+			Target: 1000, RampOver: experiment.Duration(10 * time.Second), Hold: experiment.Duration(5 * time.Second),
+			Wait: experiment.Wait{Constant: &wait},
+		},
+		Objective: experiment.DefaultObjective(),
+		Search:    experiment.Search{Repeats: 1},
+	}
+}
+
+func newModel() *model {
+	return &model{
+		boot: 2 * time.Second, stop: time.Second, users: question().Users, broken: map[string]error{},
+		carries: map[experiment.Limits]int{cells[0]: 450, cells[1]: 650},
+	}
+}
+
+// runAll sweeps the model in virtual time.
+func runAll(t *testing.T, ctx context.Context, m *model, kept memory, observe func(sweep.Progress)) error {
+	t.Helper()
+	s := sweep.Sweep{
+		Experiment: question(), Service: m, Generator: m, Recorder: kept, Observe: observe,
+		Skip: func(experiment.Limits) bool { return false },
+	}
+	return s.Run(ctx)
+}
+
+func ignore(sweep.Progress) {}
+
+func TestSweepFindsEachCellsBracket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, kept := newModel(), memory{}
+		began := time.Now()
+		if err := runAll(t, t.Context(), m, kept, ignore); err != nil {
+			t.Fatal(err)
+		}
+		s := analysis.Analyse(question(), measure.Host{}, results(kept))
+		for i, want := range []struct {
+			outcome    analysis.Outcome
+			pass, fail int
+		}{{analysis.OOMKilled, 400, 500}, {analysis.OOMKilled, 600, 700}, {analysis.Passed, 1000, 0}} {
+			c := s.Cells[i]
+			if c.Outcome != want.outcome || c.LastPass.Users != want.pass || want.fail > 0 && c.FirstFail.Users != want.fail {
+				t.Errorf("%s: %s, %+v, %+v", c.Trial.Limits, c.Outcome, c.LastPass, c.FirstFail)
+			}
+		}
+		if s.Minimal == nil || s.Minimal.Limits != cells[2] {
+			t.Errorf("minimal: %+v", s.Minimal)
+		}
+		// 5 + 7 + 15 s of load, and boot and stop three times: the sweep adds nothing.
+		if took := time.Since(began); took != 36*time.Second {
+			t.Errorf("took %v, want 36s", took)
+		}
+		if m.closed != 3 {
+			t.Errorf("generator closed %d times", m.closed)
+		}
+	})
+}
+
+func TestTheServicesLastWordsAreKeptOnlyWhereItFailedAndWithoutSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := memory{}
+		if err := runAll(t, t.Context(), newModel(), kept, ignore); err != nil {
+			t.Fatal(err)
+		}
+		failed, passed := kept[experiment.Trial{Limits: cells[0], Replicate: 1}], kept[experiment.Trial{Limits: cells[2], Replicate: 1}]
+		if failed.Exit.Log != "out of memory, ${TOKEN}" || passed.Exit.Log != "" {
+			t.Errorf("failed: %q, passed: %q", failed.Exit.Log, passed.Exit.Log)
+		}
+	})
+}
+
+func TestRunningAgainRunsOnlyWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := memory{experiment.Trial{Limits: cells[0], Replicate: 1}: {Trial: experiment.Trial{Limits: cells[0], Replicate: 1}}}
+		m := newModel()
+		var first sweep.Progress
+		err := runAll(t, t.Context(), m, kept, func(p sweep.Progress) {
+			if first.Of == 0 {
+				first = p
+			}
+		})
+		if err != nil || len(m.starts) != 2 || m.starts[0].Limits != cells[1] {
+			t.Errorf("%v, started %v", err, m.starts)
+		}
+		if first.Number != 2 || first.Of != 3 || first.TimeLeft != 34*time.Second {
+			t.Errorf("first told: trial %d of %d, %v left", first.Number, first.Of, first.TimeLeft)
+		}
+	})
+}
+
+func TestAServiceThatNeverStartsIsAnAnswerAndTheSweepGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, kept := newModel(), memory{}
+		m.carries[cells[0]] = 0
+		if err := runAll(t, t.Context(), m, kept, ignore); err != nil {
+			t.Fatal(err)
+		}
+		r := kept[experiment.Trial{Limits: cells[0], Replicate: 1}]
+		if len(kept) != 3 || r.Ready || !r.Exit.Died {
+			t.Errorf("%d recorded, first %+v", len(kept), r)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m, kept := newModel(), memory{}
+		m.broken["await"] = fmt.Errorf("%w within 60s: refused", measure.ErrNotReady)
+		if err := runAll(t, t.Context(), m, kept, ignore); err != nil {
+			t.Fatal(err)
+		}
+		if r := kept[experiment.Trial{Limits: cells[0], Replicate: 1}]; len(kept) != 3 || !strings.Contains(r.NotReady, "refused") {
+			t.Errorf("%d recorded, first %+v", len(kept), r)
+		}
+	})
+}
+
+func TestAnInstrumentThatFailsStopsTheSweepAndKeepsWhatThereIs(t *testing.T) {
+	for _, call := range []string{"start", "await", "run", "usage", "stop", "close"} {
+		t.Run(call, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, kept := newModel(), memory{}
+				fault := errors.New("the engine is gone")
+				err := runAll(t, t.Context(), m, kept, func(p sweep.Progress) {
+					if p.Number == 2 && p.Phase == sweep.Starting {
+						m.broken[call] = fault
+					}
+				})
+				if !errors.Is(err, fault) || len(kept) != 1 {
+					t.Errorf("got %v with %d recorded; want the fault and 1", err, len(kept))
+				}
+			})
+		})
+	}
+}
+
+func TestAnInterruptionCleansUpAndRecordsNothingHalf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, kept := newModel(), memory{}
+		ctx, cancel := context.WithCancel(t.Context())
+		stops := 0
+		err := runAll(t, ctx, m, kept, func(p sweep.Progress) {
+			if p.Number == 2 && p.Phase == sweep.Loading {
+				cancel()
+			}
+			if p.Phase == sweep.Stopping {
+				stops++
+			}
+		})
+		if !errors.Is(err, context.Canceled) || len(kept) != 1 || stops != 2 || m.closed != 2 {
+			t.Errorf("got %v, %d recorded, %d stopped, %d closed", err, len(kept), stops, m.closed)
+		}
+	})
+}
+
+func results(m memory) []measure.Result {
+	var out []measure.Result
+	for _, r := range m {
+		out = append(out, r)
+	}
+	return out
+}
