@@ -1,0 +1,275 @@
+// Package experiment is what is asked: the service, the request, the matrix
+// of limits, the users, the objective. It reads experiment files strictly and
+// knows nothing of how the question is answered.
+//
+// It is pure: text in, values out; no files, no clock, no network.
+package experiment
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Version is the version of the experiment file that this package reads.
+const Version = 1
+
+// Experiment is one question: which of these limits carry these users within
+// this objective? The zero value is not useful; see [Parse].
+type Experiment struct {
+	Version   int       `yaml:"version" required:"true" doc:"the version of this file's format: 1"`
+	Name      string    `yaml:"name" required:"true" doc:"names the experiment, and its folder among the results"`
+	Service   Service   `yaml:"service" required:"true" doc:"the service under test; exactly one of image, build, compose, container"`
+	Request   Request   `yaml:"request" required:"true" doc:"what each user asks"`
+	Matrix    Matrix    `yaml:"matrix" required:"true" doc:"the limits to try: two axes, or a list of cells"`
+	Users     Users     `yaml:"users" required:"true" doc:"the load: how many users, how fast they come, how long they wait"`
+	Objective Objective `yaml:"objective,omitempty" doc:"what must hold in every window; without it: errors 1%, p99 1s"`
+	Search    Search    `yaml:"search" doc:"which trials to run"`
+	Price     Price     `yaml:"price" doc:"what an hour of each resource costs; only their ratio matters for the answer"`
+	Generator Generator `yaml:"generator" doc:"what makes the load: native, or a Locust cluster"`
+}
+
+// Service says what is under test and when it is ready.
+type Service struct {
+	Image     string           `yaml:"image,omitempty" doc:"an image that the engine has"`
+	Build     *Build           `yaml:"build,omitempty" doc:"an image to build first"`
+	Compose   *Compose         `yaml:"compose,omitempty" doc:"a service of a Compose project"`
+	Container string           `yaml:"container,omitempty" doc:"a running container, put back exactly as it was"`
+	Port      int              `yaml:"port" required:"true" doc:"the port that the service listens on, inside its container"`
+	Env       map[string]Value `yaml:"env,omitempty" keep:"cpus,memory_bytes" doc:"environment of the service; ${cpus} and ${memory_bytes} are its limits"`
+	Ready     Ready            `yaml:"ready,omitempty" doc:"when the service counts as started"`
+}
+
+// Build makes the service's image from a folder.
+type Build struct {
+	Context    string           `yaml:"context" required:"true" doc:"the folder to build"`
+	Dockerfile string           `yaml:"dockerfile,omitempty" doc:"its Dockerfile, if not Dockerfile"`
+	Args       map[string]Value `yaml:"args,omitempty" doc:"build arguments"`
+	Target     string           `yaml:"target,omitempty" doc:"the stage to build"`
+}
+
+// Compose names a service of a Compose project.
+type Compose struct {
+	File    string `yaml:"file" required:"true" doc:"the Compose file"`
+	Service string `yaml:"service" required:"true" doc:"the service in it that is under test"`
+}
+
+// Ready is the service's sign of life: a status of 200 to 399 on Path, three
+// times running, within Within of its start.
+type Ready struct {
+	Path   string   `yaml:"path,omitempty" doc:"asked with GET until it answers 2xx or 3xx; default: the port accepts connections"`
+	Within Duration `yaml:"within" doc:"how long the service may take to start; default 60s"`
+}
+
+// Request is what each user sends, and what counts as an answer.
+type Request struct {
+	Method   string           `yaml:"method" doc:"default GET, or POST where there is a body"`
+	Path     string           `yaml:"path" required:"true" doc:"path and query, beginning with /"`
+	Headers  map[string]Value `yaml:"headers,omitempty" doc:"headers to send"`
+	Body     Value            `yaml:"body,omitempty" doc:"the body to send"`
+	BodyFile string           `yaml:"body_file,omitempty" doc:"a file with the body to send"`
+	Feed     *Feed            `yaml:"feed,omitempty" doc:"a file with a body a line"`
+	Timeout  Duration         `yaml:"timeout" doc:"an answer that takes longer is an error; default 10s"`
+	Expect   Expect           `yaml:"expect,omitempty" doc:"what counts as an answer"`
+}
+
+// Feed takes bodies from the lines of a file.
+type Feed struct {
+	File  string `yaml:"file" required:"true" doc:"JSON lines"`
+	Order string `yaml:"order,omitempty" enum:"sequential,random" doc:"how lines are taken; default sequential"`
+}
+
+// Expect says what a right answer is.
+type Expect struct {
+	Status   []int  `yaml:"status" doc:"the right statuses; default 200"`
+	Contains string `yaml:"contains,omitempty" doc:"text that the body of a right answer has in it"`
+}
+
+// Matrix is the set of limits to try.
+type Matrix struct {
+	CPUs    []CPUs   `yaml:"cpus,omitempty" doc:"one axis: numbers of CPUs"`
+	Memory  []Bytes  `yaml:"memory,omitempty" doc:"the other axis: amounts of memory, as Docker reads them: 200M is 200 MiB"`
+	Exclude []Limits `yaml:"exclude,omitempty" doc:"cells of the two axes to leave out"`
+	List    []Limits `yaml:"cells,omitempty" doc:"instead of axes: the cells themselves"`
+}
+
+// Cells returns every cell once, ordered by CPUs, then memory.
+func (m Matrix) Cells() []Limits {
+	cells := slices.Clone(m.List)
+	for _, c := range m.CPUs {
+		for _, b := range m.Memory {
+			if l := (Limits{CPU: c, Memory: b}); !slices.Contains(m.Exclude, l) {
+				cells = append(cells, l)
+			}
+		}
+	}
+	slices.SortFunc(cells, func(a, b Limits) int {
+		return cmp.Or(cmp.Compare(a.CPU, b.CPU), cmp.Compare(a.Memory, b.Memory))
+	})
+	return slices.Compact(cells)
+}
+
+// Users is the load. Exactly one of RampOver and Stages is set in a file.
+type Users struct {
+	Target   int      `yaml:"target" required:"true" doc:"how many users a viable configuration must carry"`
+	RampOver Duration `yaml:"ramp,omitempty" doc:"how long the way from 0 users to target takes, every user at an instant of its own"`
+	Hold     Duration `yaml:"hold,omitempty" doc:"how long the target is held after the ramp; default 30s"`
+	Stages   []Stage  `yaml:"stages,omitempty" doc:"instead of ramp and hold: the way to target in parts"`
+	Wait     Wait     `yaml:"wait" doc:"how long a user waits between an answer and its next request; default constant 1s"`
+	From     string   `yaml:"from" enum:"service,network,host" doc:"where the load comes from: inside the service's network namespace (service, the default), beside it on its network, or this process on the host"`
+}
+
+// Ramp returns the shape of the load.
+func (u Users) Ramp() Ramp {
+	if len(u.Stages) > 0 {
+		return u.Stages
+	}
+	return Ramp{{Users: u.Target, Over: u.RampOver, Hold: u.Hold}}
+}
+
+// Wait is how long a user waits before its next request. Exactly one field is
+// set; the names and meanings are Locust's.
+type Wait struct {
+	Constant *Duration  `yaml:"constant,omitempty" doc:"always this long after an answer"`
+	Between  []Duration `yaml:"between,omitempty" doc:"a uniformly random time from the first to the second"`
+	Pacing   *Duration  `yaml:"pacing,omitempty" doc:"a request begins this long after the one before it began, or at once where the answer took longer"`
+}
+
+// Next returns when a user is due again, given when its last request was due
+// and done, and a random number from 0 up to 1.
+func (w Wait) Next(due, done time.Duration, random float64) time.Duration {
+	switch {
+	case w.Pacing != nil:
+		return max(due+w.Pacing.Std(), done)
+	case len(w.Between) == 2:
+		low, high := w.Between[0].Std(), w.Between[1].Std()
+		return done + low + time.Duration(random*float64(high-low))
+	case w.Constant != nil:
+		return done + w.Constant.Std()
+	default:
+		return done
+	}
+}
+
+// Mean returns the mean wait. With pacing it is the time between two requests.
+func (w Wait) Mean() time.Duration { return w.Next(0, 0, 0.5) }
+
+// Objective is what must hold in every window. A field that is nil is not
+// asked for. A service that is dead never meets it.
+type Objective struct {
+	Errors  *Share    `yaml:"errors,omitempty" doc:"the most requests that may fail"`
+	P50     *Duration `yaml:"p50,omitempty" doc:"the median response time"`
+	P90     *Duration `yaml:"p90,omitempty" doc:"the 90th percentile of response times"`
+	P95     *Duration `yaml:"p95,omitempty" doc:"the 95th percentile of response times"`
+	P99     *Duration `yaml:"p99,omitempty" doc:"the 99th percentile of response times"`
+	P999    *Duration `yaml:"p99.9,omitempty" doc:"the 99.9th percentile of response times"`
+	Goodput *Share    `yaml:"goodput,omitempty" doc:"the least share of the demanded rate (users / wait) that is answered rightly"`
+}
+
+// DefaultObjective is what must hold where a file doesn't say: errors at most
+// 1 %, 99 % of responses within a second.
+func DefaultObjective() Objective {
+	errors, p99 := Share(0.01), Duration(time.Second)
+	return Objective{Errors: &errors, P99: &p99}
+}
+
+// Quantile is a bound on one quantile of the response times.
+type Quantile struct {
+	Name  string  // as in the file: "p99.9"
+	Q     float64 // 0.999
+	Limit time.Duration
+}
+
+// Quantiles returns the bounds on response times that are asked for, from the
+// lowest quantile to the highest.
+func (o Objective) Quantiles() []Quantile {
+	var qs []Quantile
+	for _, q := range []struct {
+		name  string
+		q     float64
+		limit *Duration
+	}{{"p50", 0.5, o.P50}, {"p90", 0.9, o.P90}, {"p95", 0.95, o.P95}, {"p99", 0.99, o.P99}, {"p99.9", 0.999, o.P999}} {
+		if q.limit != nil {
+			qs = append(qs, Quantile{Name: q.name, Q: q.q, Limit: q.limit.Std()})
+		}
+	}
+	return qs
+}
+
+// String returns the objective in words: "p99 <= 1s, errors <= 1%".
+func (o Objective) String() string {
+	var parts []string
+	for _, q := range o.Quantiles() {
+		parts = append(parts, q.Name+" <= "+Duration(q.Limit).String())
+	}
+	if o.Errors != nil {
+		parts = append(parts, "errors <= "+o.Errors.String())
+	}
+	if o.Goodput != nil {
+		parts = append(parts, "goodput >= "+o.Goodput.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Search says which trials to run.
+type Search struct {
+	Strategy string `yaml:"strategy" enum:"exhaustive,frontier" doc:"exhaustive: every cell; frontier: as few cells as show the minimal ones"`
+	Repeats  int    `yaml:"repeats" doc:"fresh starts of each cell; default 1"`
+	Seed     int64  `yaml:"seed" doc:"makes random choices repeatable; default 1"`
+}
+
+// Price is what an hour of each resource costs, in dollars. The default is AWS
+// Fargate's list price in us-east-1 for Linux on x86 (June 2026).
+type Price struct {
+	CPUHour float64 `yaml:"cpu_hour" doc:"one CPU for an hour; default 0.04048"`
+	GiBHour float64 `yaml:"gib_hour" doc:"one GiB of memory for an hour; default 0.004445"`
+}
+
+// Of returns what an hour of l costs.
+func (p Price) Of(l Limits) float64 {
+	return p.CPUHour*l.CPU.Float() + p.GiBHour*float64(l.Memory)/float64(GiB)
+}
+
+// Generator says what makes the load. In a file it is "native" or {locust: ...}.
+type Generator struct {
+	Locust *Locust `yaml:"locust,omitempty" doc:"a Locust cluster that runs a locustfile"`
+}
+
+// UnmarshalText reads "native", the generator that is built in.
+func (g *Generator) UnmarshalText(text []byte) error {
+	if string(text) != "native" {
+		return fmt.Errorf("%q is not a generator; write native or {locust: {file: locustfile.py}}", text)
+	}
+	*g = Generator{}
+	return nil
+}
+
+// Locust is a Locust master and its workers.
+type Locust struct {
+	File    string `yaml:"file" required:"true" doc:"the locustfile"`
+	Workers int    `yaml:"workers" doc:"how many worker processes; default 1"`
+	Image   string `yaml:"image,omitempty" doc:"an image with Locust in it"`
+}
+
+// Value is text of the file that may name environment variables, ${TOKEN}. It
+// is sent as it resolved, but recorded as it was written, so that what the
+// environment holds doesn't reach results, logs or pages.
+type Value struct {
+	Written  string
+	Resolved string
+}
+
+// MarshalText writes v as it was written.
+func (v Value) MarshalText() ([]byte, error) { return []byte(v.Written), nil }
+
+// IsZero reports whether there is no text.
+func (v Value) IsZero() bool { return v.Written == "" }
+
+// Under returns v with ${cpus} and ${memory_bytes} replaced by the limits, also
+// where they were written $${cpus}: these two can't be said literally.
+func (v Value) Under(l Limits) string {
+	return strings.NewReplacer("${cpus}", l.CPU.String(), "${memory_bytes}", strconv.FormatInt(int64(l.Memory), 10)).Replace(v.Resolved)
+}
