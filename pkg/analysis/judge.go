@@ -215,7 +215,7 @@ func (s scanned) warnings(e *experiment.Experiment) []string {
 		switch {
 		case s.marks[i] == generatorLimited || s.marks[i] == hostLimited:
 			skipped += sp.all.Length
-		case s.marks[i] == bad && i != s.bad && !(s.proven && i > s.bad):
+		case s.marks[i] == bad && (s.bad < 0 || i < s.bad):
 			out = append(out, fmt.Sprintf("one bad second at %s users (%s) that passed by itself", Thousands(sp.all.Users), sp.why(e, s.now)))
 		}
 	}

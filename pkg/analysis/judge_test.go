@@ -12,8 +12,6 @@ import (
 	"sweep/pkg/measure"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // question asks whether 1 CPU / 200M carries 1,000 users that come within 10 s
 // and stay for 5 s: 100 users and as many requests more each second.
 func question() *experiment.Experiment {
@@ -21,7 +19,7 @@ func question() *experiment.Experiment {
 		Name:      "test",
 		Request:   experiment.Request{Timeout: experiment.Duration(10 * time.Second)},
 		Matrix:    experiment.Matrix{List: []experiment.Limits{small}},
-		Users:     experiment.Users{Target: 1000, RampOver: experiment.Duration(10 * time.Second), Hold: experiment.Duration(5 * time.Second), Wait: experiment.Wait{Constant: ptr(experiment.Duration(time.Second))}},
+		Users:     experiment.Users{Target: 1000, RampOver: experiment.Duration(10 * time.Second), Hold: experiment.Duration(5 * time.Second), Wait: experiment.Wait{Constant: new(experiment.Duration(time.Second))}},
 		Objective: experiment.DefaultObjective(),
 		Search:    experiment.Search{Repeats: 1},
 		Price:     experiment.Price{CPUHour: 0.04, GiBHour: 0.004},
@@ -41,7 +39,7 @@ func second(i, users, n int, took time.Duration) measure.Window {
 		Start: time.Duration(i) * time.Second, Length: time.Second, Users: users,
 		Sent: uint64(n), Done: uint64(n), Service: h, Response: h,
 		Lag:    measure.NewHistogram(measure.Bucket{Value: time.Millisecond, Count: uint64(n)}),
-		Usage:  &measure.Usage{CPU: 0.5, Throttled: ptr(0.1), Memory: 100 * experiment.MiB},
+		Usage:  &measure.Usage{CPU: 0.5, Throttled: new(0.1), Memory: 100 * experiment.MiB},
 		Effort: &measure.Effort{CPU: 0.2, HostIdle: 0.5},
 	}
 }
@@ -81,7 +79,7 @@ func TestTwoBadSecondsRunningAreABreachWithItsBracket(t *testing.T) {
 	ws := ramp()
 	for _, i := range []int{6, 7, 8} {
 		ws[i] = second(i, 100*(i+1), 100*(i+1), 2*time.Second)
-		ws[i].Usage.CPU, ws[i].Usage.Throttled = 0.99, ptr(0.8)
+		ws[i].Usage.CPU, ws[i].Usage.Throttled = 0.99, new(0.8)
 	}
 	v := analysis.Judge(question(), result(ws, measure.Exit{}))
 	if v.Outcome != analysis.Breached || v.LastPass.Users != 600 || v.FirstFail.Users != 700 {

@@ -39,40 +39,51 @@ func TestAnswer(t *testing.T) {
 		answer  string
 	}{
 		{
-			"the reference", []experiment.Limits{small, medium, large},
+			"the reference",
+			[]experiment.Limits{small, medium, large},
 			[]measure.Result{trial(small, analysis.OOMKilled), trial(medium, analysis.OOMKilled), trial(large, analysis.Passed)},
 			&large, "2 CPU / 500M is the least of 3 measured configurations that carries 1,000 users with p99 <= 1s and errors <= 1%.",
 		},
 		{
-			"all pass", []experiment.Limits{small, medium, large},
+			"all pass",
+			[]experiment.Limits{small, medium, large},
 			[]measure.Result{trial(small, analysis.Passed), trial(medium, analysis.Passed), trial(large, analysis.Passed)},
 			&small, "1 CPU / 200M is the least of 3 measured configurations that carries 1,000 users with p99 <= 1s and errors <= 1%.",
 		},
 		{
-			"none passes", []experiment.Limits{small, medium},
+			"none passes",
+			[]experiment.Limits{small, medium},
 			[]measure.Result{trial(small, analysis.NotReady), trial(medium, analysis.OOMKilled)},
 			nil, "None of the 2 measured configurations carries 1,000 users with p99 <= 1s and errors <= 1%; the most was 400 on 2 CPU / 200M.",
 		},
 		{
-			"a cheaper one isn't known", []experiment.Limits{small, large},
+			"a cheaper one isn't known",
+			[]experiment.Limits{small, large},
 			[]measure.Result{trial(small, analysis.GeneratorLimited), trial(large, analysis.Passed)},
 			nil, "2 CPU / 500M carries 1,000 users with p99 <= 1s and errors <= 1%, but whether it is the least isn't known: 1 CPU / 200M (the generator was the limit).",
 		},
 		{
-			"a cheaper one isn't known, but a bigger one failed", []experiment.Limits{small, medium, large},
+			"a cheaper one isn't known, but a bigger one failed",
+			[]experiment.Limits{small, medium, large},
 			[]measure.Result{trial(small, analysis.GeneratorLimited), trial(medium, analysis.OOMKilled), trial(large, analysis.Passed)},
 			&large, "2 CPU / 500M is the least of 3 measured configurations that carries 1,000 users with p99 <= 1s and errors <= 1%.",
 		},
 		{
-			"one alone", []experiment.Limits{small}, []measure.Result{trial(small, analysis.Passed)},
+			"one alone",
+			[]experiment.Limits{small},
+			[]measure.Result{trial(small, analysis.Passed)},
 			&small, "1 CPU / 200M, the only configuration measured, carries 1,000 users with p99 <= 1s and errors <= 1%.",
 		},
 		{
-			"nothing that the host can't run is claimed", []experiment.Limits{small, huge}, []measure.Result{trial(small, analysis.OOMKilled)},
+			"nothing that the host can't run is claimed",
+			[]experiment.Limits{small, huge},
+			[]measure.Result{trial(small, analysis.OOMKilled)},
 			nil, "Which configuration carries 1,000 users with p99 <= 1s and errors <= 1% isn't known: 4 CPU / 500M (the host has only 2 CPUs).",
 		},
 		{
-			"not there yet", []experiment.Limits{small, large}, []measure.Result{trial(large, analysis.Passed)},
+			"not there yet",
+			[]experiment.Limits{small, large},
+			[]measure.Result{trial(large, analysis.Passed)},
 			nil, "2 CPU / 500M carries 1,000 users with p99 <= 1s and errors <= 1%, but whether it is the least isn't known: 1 CPU / 200M (not measured yet).",
 		},
 	} {

@@ -163,12 +163,12 @@ func (r *Remote) Await(ctx context.Context, t measure.Target) error {
 }
 
 // notReady is the agent's word that the service isn't ready.
-type notReady string
+type notReady string //nolint:errname // it is the state, and an error only by the way
 
 func (n notReady) Error() string { return string(n) }
 
 // Is makes it a [measure.ErrNotReady].
-func (n notReady) Is(target error) bool { return target == measure.ErrNotReady } //nolint:errorlint // this is errors.Is's own hook
+func (n notReady) Is(target error) bool { return target == measure.ErrNotReady }
 
 // Run lets the agent play its users.
 func (r *Remote) Run(ctx context.Context, _ measure.Target) iter.Seq2[measure.Tick, error] {

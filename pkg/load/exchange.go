@@ -106,7 +106,7 @@ const maxBody = 1 << 20
 
 // read takes one answer off the connection and holds it against what is expected.
 func (c *client) read(r *bufio.Reader) measure.Class {
-	resp, err := c.response(r)
+	resp, err := c.response(r) //nolint:bodyclose // the body is read to its end below; closing it does nothing more
 	if err != nil {
 		if isTransport(err) {
 			return c.broken(err)

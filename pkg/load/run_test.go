@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -212,7 +213,7 @@ func TestAwaitNamesWhatItSawLast(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		err := await(t.Context(), 10*time.Second, func(context.Context) error { return fmt.Errorf("refused") })
+		err := await(t.Context(), 10*time.Second, func(context.Context) error { return errors.New("refused") })
 		if want := "the service did not get ready within 10s: refused"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
