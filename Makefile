@@ -1,0 +1,70 @@
+# `make` alone prints the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+
+GOLANGCI_LINT := bin/tools/golangci-lint-v2.15.0
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: engine build predictor ## measure the reference matrix from nothing: engine, service, sweep, answer (about ten minutes)
+	bin/sweep run experiments/matrix.yaml
+
+.PHONY: build
+build: ## build bin/sweep and bin/predictor, static
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sweep ./cmd/predictor
+
+.PHONY: test
+test: engine build predictor fastapi ## run every test, those on live Docker too
+	go test -timeout 30m -p 1 ./...
+
+.PHONY: race
+race: engine build predictor fastapi ## run every test with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -timeout 30m -p 1 ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## check style and the walls between packages
+	$(GOLANGCI_LINT) run ./...
+	$(GOLANGCI_LINT) fmt --diff ./...
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## format the code
+	$(GOLANGCI_LINT) fmt ./...
+
+# Pinned: a linter that changes by itself breaks yesterday's commit.
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst -v, v,$(notdir $@)))
+	mv bin/tools/golangci-lint $@
+
+.PHONY: bench
+bench: engine build predictor ## measure what the orchestration costs a trial, and what a prediction costs
+	go test -run '^$$' -bench . -benchtime 1x ./cmd/sweep
+	go test -run '^$$' -bench . ./cmd/predictor/... ./pkg/...
+
+.PHONY: engine
+engine: ## make sure that a Docker engine answers
+	@.ci/engine
+
+.PHONY: predictor
+predictor: engine build ## build the image of the embedded prediction service
+	docker build --quiet --tag sweep/predictor:dev --file cmd/predictor/Dockerfile bin
+
+.PHONY: base-image
+base-image: engine ## make debian:bookworm-slim where no registry has it (about a minute)
+	@compose/base-image.sh
+
+.PHONY: fastapi
+fastapi: base-image ## build the image of the FastAPI service (a few minutes the first time)
+	docker build --quiet --tag sweep/fastapi:dev compose/fastapi
+
+.PHONY: schema
+schema: ## write experiments/schema.json from the types
+	go generate ./pkg/experiment
+
+.PHONY: clean
+clean: ## remove what was built, not what was measured
+	rm -rf bin
+	-docker image rm --force sweep/predictor:dev sweep/fastapi:dev 2>/dev/null
