@@ -1,0 +1,334 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+const (
+	usageWithin = 10 * time.Second // an engine that is silent for longer has failed
+	oomWithin   = time.Second      // how late an out-of-memory event may come
+	killedCode  = 137              // the exit code of a process that was ended by SIGKILL
+
+	logLines = 100
+	logBytes = 64 << 10
+)
+
+// Spec says what the containers of a service are made from.
+type Spec struct {
+	Owner      Owner
+	Image      Image
+	Port       int                         // that it listens on, inside its container
+	Env        map[string]experiment.Value // resolved under each trial's limits, added to the image's own
+	Experiment string                      // the experiment's name, for a label
+}
+
+// Service starts the service under test, a fresh container a trial. Trials
+// follow one another; its methods are not for concurrent use.
+type Service struct {
+	engine *Engine
+	spec   Spec
+
+	// What follows is of the last start. id is "" where there is no container.
+	id       string
+	name     string
+	watch    *watch
+	meter    *meter
+	warnings []string
+	exit     measure.Exit // what is known so far
+}
+
+// Service returns a service that is made from spec. Nothing is started yet.
+func (e *Engine) Service(spec Spec) *Service { return &Service{engine: e, spec: spec} }
+
+// Warnings returns what the engine said that it doesn't limit of the last
+// start.
+func (s *Service) Warnings() []string { return slices.Clone(s.warnings) }
+
+// Start starts a fresh container under the trial's limits and reads them back
+// from the engine. The target's address is as seen from inside the container's
+// network namespace: no port is published.
+//
+// A service that dies at once is no error, not even where its memory is too
+// small for the engine to start it: then the target is already down, and
+// nothing can be attached to it. An error is: limits that the engine doesn't
+// enforce, a command that can't be run, an engine that fails. After an error
+// nothing is left to stop, though Stop does no harm.
+func (s *Service) Start(ctx context.Context, t experiment.Trial) (measure.Target, error) {
+	if s.id != "" {
+		return measure.Target{}, fmt.Errorf("start a trial while container %s of the one before is not stopped", s.name)
+	}
+	*s = Service{engine: s.engine, spec: s.spec, name: safe(fmt.Sprintf("sweep-%s-%s", s.spec.Owner.Run, t.Slug()))}
+	if err := s.start(ctx, t.Limits); err != nil {
+		_, stopErr := s.Stop(ctx)
+		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Image.Ref, t.Limits, errors.Join(err, stopErr))
+	}
+	return measure.Target{
+		Container: s.id,
+		Address:   fmt.Sprintf("127.0.0.1:%d", s.spec.Port),
+		Down:      s.watch.down,
+	}, nil
+}
+
+func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
+	if err := s.engine.check(l); err != nil {
+		return err
+	}
+	s.id, s.warnings, err = s.engine.create(ctx, s.name, s.config(l), hostConfig(l))
+	if err != nil {
+		return err
+	}
+	if err := discarded(s.warnings); err != nil {
+		return err
+	}
+	if s.watch, err = s.engine.watch(ctx, s.id); err != nil {
+		return err
+	}
+	switch err := s.engine.docker.ContainerStart(ctx, s.id, container.StartOptions{}); {
+	case err == nil:
+		return s.readBack(ctx, l)
+	case starved(err):
+		s.exit = measure.Exit{Died: true, At: time.Now(), OOMKilled: true, Error: reason(err)}
+		s.watch.died()
+		return nil
+	case ctx.Err() != nil:
+		return err
+	default:
+		return fmt.Errorf("the engine refuses to run it: %s. Check the command and the files of the image", reason(err))
+	}
+}
+
+func (s *Service) config(l experiment.Limits) *container.Config {
+	labels := s.spec.Owner.labels(roleService)
+	labels["sweep.experiment"] = s.spec.Experiment
+	config := &container.Config{Image: s.spec.Image.ID, Labels: labels}
+	for _, name := range slices.Sorted(maps.Keys(s.spec.Env)) {
+		config.Env = append(config.Env, name+"="+s.spec.Env[name].Under(l))
+	}
+	return config
+}
+
+func hostConfig(l experiment.Limits) *container.HostConfig {
+	return &container.HostConfig{
+		Resources: container.Resources{
+			NanoCPUs:   int64(l.CPU),
+			Memory:     int64(l.Memory),
+			MemorySwap: int64(l.Memory), // memory and swap together, so: no swap
+		},
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}, // a restart would hide a crash
+		// Its last output must be readable, and a busy access log must not
+		// fill the disk. Of one file alone, nothing is left after a rotation.
+		LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
+	}
+}
+
+// discarded returns an error where the engine's warnings at creation say that
+// it drops a limit. All that we ask for are limits of CPU, memory and swap.
+// Without swap accounting it says that memory is limited "without swap", which
+// stays a warning: most such hosts have no swap.
+func discarded(warnings []string) error {
+	for _, w := range warnings {
+		if strings.Contains(strings.ToLower(w), "discarded") {
+			return fmt.Errorf("the engine does not enforce the limits: %s", w)
+		}
+	}
+	return nil
+}
+
+// starved reports whether the engine couldn't start a container since not even
+// its runtime's first process fits the memory limit. It is known by the words
+// of runc alone: such a container has neither events nor an OOM flag.
+func starved(err error) bool {
+	for _, words := range []string{
+		"unable to set memory limit to",             // what its start used is more than the limit
+		"OOM-killed",                                // "container init was OOM-killed (memory limit too low?)"
+		"cannot start a stopped process",            // killed between being created and being started
+		"cannot start a container that has stopped", // the same, in runc's own words
+		"memory limit too low",
+	} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
+}
+
+// reason returns what the runtime said of a container that it couldn't start,
+// without the chain of components that passed it on.
+func reason(err error) string {
+	text := err.Error()
+	if _, after, ok := strings.Cut(text, "unable to start container process: "); ok {
+		text = after
+	}
+	return strings.TrimSuffix(text, ": unknown")
+}
+
+// readBack compares what the engine says that it enforces with l.
+func (s *Service) readBack(ctx context.Context, l experiment.Limits) error {
+	c, err := s.engine.docker.ContainerInspect(ctx, s.id)
+	if err != nil {
+		return fmt.Errorf("read back the limits: %w", err)
+	}
+	if err := enforced(l, c.HostConfig.Resources, s.engine.info.SwapLimit); err != nil {
+		return err
+	}
+	if dead(c.State) {
+		s.watch.died()
+		return nil
+	}
+	record, err := s.engine.stats(ctx, s.id)
+	switch {
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err), err == nil && record.Read.IsZero():
+		return nil // it died meanwhile
+	case err != nil:
+		return fmt.Errorf("read back the limits: %w", err)
+	}
+	s.meter = s.engine.meter(ctx, s.id, counters(record))
+	return enforcedMemory(l.Memory, record.MemoryStats.Limit)
+}
+
+// enforced compares l with how the engine has configured the container.
+// Without swap accounting an engine can't but leave swap unlimited.
+func enforced(l experiment.Limits, r container.Resources, swapLimit bool) error {
+	switch want := hostConfig(l).Resources; {
+	case r.NanoCPUs != want.NanoCPUs:
+		return fmt.Errorf("the engine did not enforce %s CPUs: it says %s", l.CPU, experiment.CPUs(r.NanoCPUs))
+	case r.Memory != want.Memory:
+		return fmt.Errorf("the engine did not enforce %s of memory: it says %s", l.Memory, experiment.Bytes(r.Memory))
+	case r.MemorySwap != want.MemorySwap && (swapLimit || r.MemorySwap != -1):
+		return fmt.Errorf("the engine did not enforce that there is no swap: it says %d bytes of memory and swap together", r.MemorySwap)
+	}
+	return nil
+}
+
+// enforcedMemory compares a limit with that of the running container's cgroup.
+// The kernel rounds down to whole pages, of up to 64 KiB.
+func enforcedMemory(want experiment.Bytes, limit uint64) error {
+	if got := experiment.Bytes(limit); got > want || got <= want-64*experiment.KiB {
+		return fmt.Errorf("the engine did not enforce %s of memory: the container's limit is %s", want, got)
+	}
+	return nil
+}
+
+// Usage returns the service's counters as the engine last told them, which it
+// does once a second. Of a service that has died they are the last that there
+// were, with the kills seen since; that is no error.
+func (s *Service) Usage(ctx context.Context) (measure.Counters, error) {
+	if s.id == "" || s.meter == nil {
+		return measure.Counters{}, nil
+	}
+	last, ended := s.meter.read()
+	last.OOMKills = s.watch.ooms.Load()
+	if !ended {
+		return last, nil
+	}
+	// The engine tells no more: either the service has died or the engine has.
+	ctx, cancel := context.WithTimeout(ctx, usageWithin)
+	defer cancel()
+	c, err := s.engine.docker.ContainerInspect(ctx, s.id)
+	switch {
+	case err != nil:
+		return last, fmt.Errorf("read the usage of container %s: %w", s.name, err)
+	case !dead(c.State):
+		return last, fmt.Errorf("the engine stopped telling the usage of container %s, which lives", s.name)
+	default:
+		return last, nil
+	}
+}
+
+// Stop ends the service, removes its container and returns how it had ended,
+// or that it lived, with the last of its output. It does so even though ctx
+// has ended, within 20 seconds. Calling it again returns the same.
+func (s *Service) Stop(ctx context.Context) (measure.Exit, error) {
+	if s.id == "" {
+		return s.exit, nil
+	}
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+
+	var err error
+	if s.watch != nil { // else it was never started
+		s.exit, err = s.examine(ctx)
+		s.watch.close()
+	}
+	if s.meter != nil {
+		s.meter.close()
+	}
+	if err := errors.Join(err, s.engine.remove(ctx, s.id)); err != nil {
+		return s.exit, fmt.Errorf("stop the service: %w", err)
+	}
+	s.id = ""
+	return s.exit, nil
+}
+
+// examine looks at the container before it is removed.
+func (s *Service) examine(ctx context.Context) (measure.Exit, error) {
+	exit := s.exit
+	c, err := s.engine.docker.ContainerInspect(ctx, s.id)
+	if err != nil {
+		return exit, fmt.Errorf("see how container %s ended: %w", s.name, err)
+	}
+	switch {
+	case exit.Died: // the engine couldn't start it
+		exit.Code = c.State.ExitCode
+	case dead(c.State):
+		exit.Died, exit.Code = true, c.State.ExitCode
+		exit.At, err = time.Parse(time.RFC3339Nano, c.State.FinishedAt)
+		exit.OOMKilled = s.outOfMemory(c.State)
+	}
+	if err != nil {
+		return exit, fmt.Errorf("see how container %s ended: %w", s.name, err)
+	}
+	if s.meter != nil {
+		last, _ := s.meter.read()
+		exit.PeakMemory = last.Peak
+	}
+	exit.OOMKills = s.watch.ooms.Load()
+	if exit.OOMKilled { // which, without an event, the engine's flag alone tells
+		exit.OOMKills = max(exit.OOMKills, 1)
+	}
+	exit.Log, err = s.log(ctx)
+	return exit, err
+}
+
+// outOfMemory reports whether a container that has died was out of memory.
+// Neither sign is enough: events come late or, at the very end, get lost, and
+// some engines set the flag only now and then. The flag can't be of an earlier
+// start, since the container is fresh.
+func (s *Service) outOfMemory(state *container.State) bool {
+	if state.ExitCode == killedCode && !state.OOMKilled {
+		select {
+		case <-s.watch.oom:
+		case <-time.After(oomWithin):
+		}
+	}
+	return state.OOMKilled || s.watch.ooms.Load() > 0
+}
+
+// log returns the last of the service's output, of both streams together.
+func (s *Service) log(ctx context.Context) (string, error) {
+	stream, err := s.engine.docker.ContainerLogs(ctx, s.id, container.LogsOptions{
+		ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(logLines),
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the last output of container %s: %w", s.name, err)
+	}
+	defer stream.Close()
+	last := tail{limit: logBytes}
+	if _, err := stdcopy.StdCopy(&last, &last, stream); err != nil {
+		return "", fmt.Errorf("read the last output of container %s: %w", s.name, err)
+	}
+	return last.String(), nil
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// stats asks for one record of a container's counters. Of a container that
+// isn't running the engine answers with a record whose Read is zero.
+func (e *Engine) stats(ctx context.Context, id string) (container.StatsResponse, error) {
+	var record container.StatsResponse
+	resp, err := e.docker.ContainerStatsOneShot(ctx, id) // without one-shot the engine takes a second or two
+	if err != nil {
+		return record, fmt.Errorf("ask for the usage of container %s: %w", id, err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&record); err != nil {
+		return record, fmt.Errorf("read the usage of container %s: %w", id, err)
+	}
+	return record, nil
+}
+
+// A meter keeps the latest of a container's counters, of which the engine
+// makes a record a second. To ask for each record apart won't do: some engines
+// let a second pass between two answers, so that who asks once a second falls
+// further and further behind.
+type meter struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed once listening has ended
+
+	mu    sync.Mutex
+	last  measure.Counters
+	ended bool // the engine tells no more
+}
+
+// meter begins to listen, with first until the engine tells something newer.
+// It goes on, whatever becomes of ctx, until close.
+func (e *Engine) meter(ctx context.Context, id string, first measure.Counters) *meter {
+	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	m := &meter{cancel: cancel, done: make(chan struct{}), last: first}
+	go m.listen(listening, e, id)
+	return m
+}
+
+func (m *meter) listen(ctx context.Context, e *Engine, id string) {
+	defer close(m.done)
+	defer m.end()
+	resp, err := e.docker.ContainerStats(ctx, id, true)
+	if err != nil {
+		return // whoever reads the meter finds out why
+	}
+	defer resp.Body.Close()
+	for decoder := json.NewDecoder(resp.Body); ; {
+		var record container.StatsResponse
+		if decoder.Decode(&record) != nil {
+			return
+		}
+		m.see(record)
+	}
+}
+
+func (m *meter) see(record container.StatsResponse) {
+	// Of a container that has died some engines go on to tell, but nothing.
+	if record.Read.IsZero() || record.CPUStats.CPUUsage.TotalUsage == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last = counters(record)
+}
+
+func (m *meter) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
+}
+
+// read returns the latest counters, and whether there will be no more.
+func (m *meter) read() (last measure.Counters, ended bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last, m.ended
+}
+
+// close ends the listening and returns when it has ended.
+func (m *meter) close() {
+	m.cancel()
+	<-m.done
+}
+
+// counters returns what a record says, and what it doesn't say as nil.
+func counters(s container.StatsResponse) measure.Counters {
+	c := measure.Counters{
+		Read:   s.Read,
+		CPU:    time.Duration(s.CPUStats.CPUUsage.TotalUsage),
+		Memory: workingSet(s.MemoryStats),
+		PIDs:   s.PidsStats.Current,
+	}
+	// Podman always says 0 periods. Docker says so only until the first
+	// period has passed, so nothing is lost by not believing in 0.
+	if t := s.CPUStats.ThrottlingData; t.Periods > 0 {
+		c.Periods, c.Throttled = &t.Periods, &t.ThrottledPeriods
+	}
+	if s.MemoryStats.MaxUsage > 0 { // the API doesn't have it on cgroup v2
+		peak := experiment.Bytes(s.MemoryStats.MaxUsage)
+		c.Peak = &peak
+	}
+	return c
+}
+
+// workingSet returns the memory in use without page cache that the kernel
+// would drop rather than kill a process.
+func workingSet(m container.MemoryStats) experiment.Bytes {
+	inactive, v1 := m.Stats["total_inactive_file"]
+	if !v1 {
+		inactive = m.Stats["inactive_file"]
+	}
+	return experiment.Bytes(m.Usage - min(m.Usage, inactive))
+}
