@@ -119,7 +119,7 @@ func (a *Agent) attach(ctx context.Context, service string) (_ *connection, err 
 		cancel()
 		select { // one of them comes, and ends the client's goroutine
 		case <-exited:
-		case <-failed:
+		case <-failed: //nolint:errcheck // the start has failed; how the wait ends is of no interest
 		}
 		return nil, fmt.Errorf("start container %s: %s", name, reason(err))
 	}
@@ -173,8 +173,8 @@ func (c *connection) Read(p []byte) (int, error) { return c.out.Read(p) }
 
 // Close ends the agent, and returns once its container is gone.
 func (c *connection) Close() error {
-	c.out.Close() // else receive might wait for a reader
-	err := c.abandon(context.Background())
+	_ = c.out.Close()                      // else receive might wait for a reader
+	err := c.abandon(context.Background()) //nolint:forbidigo // io.Closer takes none; abandon has its own deadline
 	<-c.ended
 	return err
 }

@@ -36,7 +36,7 @@ func (e *Engine) load(ctx context.Context, a archive) error {
 		w.CloseWithError(a.write(w))
 	}()
 	defer func() { <-written }()
-	defer r.Close() // ends the writing where the engine doesn't read on
+	defer r.CloseWithError(io.ErrClosedPipe) // ends the writing where the engine doesn't read on
 
 	resp, err := e.docker.ImageLoad(ctx, r, client.ImageLoadWithQuiet(true))
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *count) Write(p []byte) (int, error) {
 }
 
 // machines are the architectures that engines run on, as Go names them.
-var machines = map[string]elf.Machine{
+var machines = map[string]elf.Machine{ //nolint:gochecknoglobals // a table
 	"386":     elf.EM_386,
 	"amd64":   elf.EM_X86_64,
 	"arm":     elf.EM_ARM,

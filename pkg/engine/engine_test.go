@@ -32,13 +32,13 @@ func TestCounters(t *testing.T) {
 			`{"read": "2026-01-02T03:04:05Z", "pids_stats": {"current": 5},
 			  "cpu_stats": {"cpu_usage": {"total_usage": 1500000000}, "throttling_data": {"periods": 10, "throttled_periods": 4}},
 			  "memory_stats": {"usage": 1000, "max_usage": 2000, "stats": {"inactive_file": 1, "total_inactive_file": 300}}}`,
-			measure.Counters{Read: at, CPU: 1500 * time.Millisecond, Periods: ptr[uint64](10), Throttled: ptr[uint64](4), Memory: 700, Peak: ptr[experiment.Bytes](2000), PIDs: 5},
+			measure.Counters{Read: at, CPU: 1500 * time.Millisecond, Periods: new(uint64(10)), Throttled: new(uint64(4)), Memory: 700, Peak: new(experiment.Bytes(2000)), PIDs: 5},
 		},
 		{
 			"cgroup v2 has no peak",
 			`{"read": "2026-01-02T03:04:05Z", "cpu_stats": {"throttling_data": {"periods": 10}},
 			  "memory_stats": {"usage": 1000, "stats": {"inactive_file": 300}}}`,
-			measure.Counters{Read: at, Periods: ptr[uint64](10), Throttled: ptr[uint64](0), Memory: 700},
+			measure.Counters{Read: at, Periods: new(uint64(10)), Throttled: new(uint64(0)), Memory: 700},
 		},
 		{
 			"podman has no details",
@@ -62,8 +62,6 @@ func TestCounters(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestDiscarded(t *testing.T) {
 	for warning, fatal := range map[string]bool{
@@ -218,7 +216,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestEnded(t *testing.T) {
-	if err := ended(0, "ignored"); err != io.EOF {
+	if err := ended(0, "ignored"); !errors.Is(err, io.EOF) {
 		t.Errorf("a good end is %v, want io.EOF", err)
 	}
 	wantError(t, ended(7, "no\n"), "exit code 7: no")
@@ -248,7 +246,8 @@ func program(machine uint16, header uint32) []byte {
 		uint16(2), machine, uint32(1), // executable
 		uint64(0), uint64(64), uint64(0), uint32(0), // entry, program headers, section headers, flags
 		uint16(64), uint16(56), uint16(1), uint16(64), uint16(0), uint16(0),
-		header, uint32(0), [6]uint64{}, // the program header
+		header, uint32(0),
+		[6]uint64{}, // the program header
 	} {
 		if err := binary.Write(&b, binary.LittleEndian, field); err != nil {
 			panic(err)
@@ -313,7 +312,7 @@ func untar(t *testing.T, b []byte) map[string][]byte {
 	files := map[string][]byte{}
 	for r := tar.NewReader(bytes.NewReader(b)); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		if err != nil {

@@ -75,7 +75,7 @@ func (w *watch) listen(ctx context.Context, messages <-chan events.Message, errs
 		select {
 		case m := <-messages:
 			w.see(m)
-		case <-errs: // always comes, and is closed when the client's goroutine has ended
+		case <-errs: //nolint:errcheck // always comes, whatever ended it, and is closed when the client's goroutine has ended
 			for range errs {
 			}
 			if !w.again(ctx) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -226,12 +227,12 @@ func enforcedMemory(want experiment.Bytes, limit uint64) error {
 // does once a second. Of a service that has died they are the last that there
 // were, with the kills seen since; that is no error.
 func (s *Service) Usage(ctx context.Context) (measure.Counters, error) {
-	if s.id == "" || s.meter == nil {
+	if s.meter == nil { // it died before it could be read
 		return measure.Counters{}, nil
 	}
 	last, ended := s.meter.read()
 	last.OOMKills = s.watch.ooms.Load()
-	if !ended {
+	if !ended || s.id == "" {
 		return last, nil
 	}
 	// The engine tells no more: either the service has died or the engine has.
@@ -320,7 +321,7 @@ func (s *Service) outOfMemory(state *container.State) bool {
 // log returns the last of the service's output, of both streams together.
 func (s *Service) log(ctx context.Context) (string, error) {
 	stream, err := s.engine.docker.ContainerLogs(ctx, s.id, container.LogsOptions{
-		ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(logLines),
+		ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(logLines),
 	})
 	if err != nil {
 		return "", fmt.Errorf("read the last output of container %s: %w", s.name, err)
