@@ -1,0 +1,86 @@
+package report
+
+import (
+	"encoding/csv"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"sweep/pkg/analysis"
+)
+
+// CSV writes a line a cell, with all digits. Times are milliseconds, memory is
+// bytes, rates are shares from 0 to 1. What isn't known is empty.
+func CSV(w io.Writer, r Run) error {
+	out := csv.NewWriter(w)
+	lines := [][]string{r.csvHead()}
+	for _, c := range r.Surface.Cells {
+		lines = append(lines, r.csvLine(c))
+	}
+	return out.WriteAll(lines)
+}
+
+func (r Run) csvHead() []string {
+	head := []string{"experiment", "run", "cpus", "memory_bytes", "measured", "trials", "outcome", "minimal"}
+	for _, at := range []string{"last_pass_", "first_fail_"} {
+		for _, name := range []string{"users", "requests", "throughput", "p50_ms", "p95_ms", "p99_ms", "error_rate"} {
+			head = append(head, at+name)
+		}
+	}
+	return append(head, "breach_objective", "breach_observed", "breach_limit", "cause", "cause_evidence", "cause_confirmed_by",
+		"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings")
+}
+
+func (r Run) csvLine(c analysis.Cell) []string {
+	l := c.Trial.Limits
+	line := []string{
+		text(r.Surface.Experiment), text(r.ID), l.CPU.String(), strconv.FormatInt(int64(l.Memory), 10),
+		strconv.FormatBool(c.Measured), strconv.Itoa(c.Trials), string(c.Outcome), strconv.FormatBool(r.minimal(c)),
+	}
+	line = append(line, csvLevel(c.LastPass)...)
+	line = append(line, csvLevel(c.FirstFail)...)
+	var b analysis.Breach
+	if c.Breach != nil {
+		b = *c.Breach
+	}
+	var why analysis.Cause
+	if c.Cause != nil {
+		why = *c.Cause
+	}
+	return append(line,
+		text(b.Objective), text(b.Observed), text(b.Limit),
+		string(why.Label), text(strings.Join(why.Evidence, "; ")), text(why.ConfirmedBy),
+		known(float64(c.PeakMemory)), known(c.CPUSecondsPerRequest), digits(c.PriceHour), text(strings.Join(notes(c), "; ")))
+}
+
+func csvLevel(l *analysis.Level) []string {
+	if l == nil {
+		return make([]string, 7)
+	}
+	return []string{
+		strconv.Itoa(l.Users), strconv.FormatUint(l.Requests, 10), digits(l.Throughput),
+		digits(milliseconds(l.P50)), digits(milliseconds(l.P95)), digits(milliseconds(l.P99)), digits(l.ErrorRate),
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func digits(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+
+// known returns nothing for 0, which says that a value isn't known.
+func known(x float64) string {
+	if x == 0 {
+		return ""
+	}
+	return digits(x)
+}
+
+// text keeps a spreadsheet from running text as a formula.
+func text(s string) string {
+	s = clean(s, lineLength)
+	if s != "" && strings.ContainsAny(s[:1], "=+-@") {
+		return "'" + s
+	}
+	return s
+}

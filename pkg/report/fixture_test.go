@@ -1,0 +1,202 @@
+package report
+
+import (
+	"math"
+	"time"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// began is when every trial of the fixtures began.
+func began() time.Time { return time.Date(2026, 11, 23, 10, 15, 0, 0, time.UTC) }
+
+func cellLimits(cpu float64, mib int) experiment.Limits {
+	return experiment.Limits{CPU: experiment.CPUs(math.Round(cpu * 1e9)), Memory: experiment.Bytes(mib) * experiment.MiB}
+}
+
+// A service is a made-up one: what its users see as they become more.
+type service struct {
+	limits  experiment.Limits
+	seconds int
+	target  int
+	ramp    int           // seconds
+	knee    float64       // users from which it gets slow
+	leak    float64       // MiB per user
+	dies    time.Duration // 0: never
+}
+
+// windows returns what a load on s measures: answers get slower with the
+// square of the load over the knee; a queue turns into errors.
+func (s service) windows() []measure.Window {
+	var out []measure.Window
+	for i := range s.seconds {
+		n := float64(s.target) * min(1, float64(i+1)/float64(s.ramp))
+		load := n / s.knee
+		p50 := time.Duration((2 + 3*load*load + 400*max(0, load-1)) * (1 + 0.05*math.Sin(float64(i))) * float64(time.Millisecond))
+		sent := uint64(n)
+		failed := uint64(n * max(0, min(0.5, load-1.05)))
+		if s.dies > 0 && time.Duration(i+1)*time.Second > s.dies {
+			failed = sent / 2
+		}
+		done := sent - failed
+		w := measure.Window{
+			Start: time.Duration(i) * time.Second, Length: time.Second, Sent: sent, Done: done, Users: int(n),
+			Response: measure.NewHistogram(measure.Bucket{Value: p50, Count: done - done/10}, measure.Bucket{Value: 2 * p50, Count: done/10 - done/50}, measure.Bucket{Value: 5 * p50, Count: done / 50}),
+			Usage: &measure.Usage{
+				CPU:    s.limits.CPU.Float() * min(1, 0.05+0.85*load),
+				Memory: experiment.Bytes(min(float64(s.limits.Memory), (60+s.leak*n)*float64(experiment.MiB))),
+			},
+		}
+		if failed > 0 {
+			w.Errors = map[measure.Class]uint64{measure.Reset: failed}
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func (s service) result() measure.Result {
+	r := measure.Result{
+		Trial: experiment.Trial{Limits: s.limits, Replicate: 1}, Began: began(), Loaded: began().Add(time.Second), Ready: true,
+		Series: measure.Series{At: time.Duration(s.seconds) * time.Second, Windows: s.windows()},
+	}
+	if s.dies > 0 {
+		r.Exit = measure.Exit{Died: true, At: r.Loaded.Add(s.dies), Code: 137, OOMKilled: true, OOMKills: 1}
+	}
+	return r
+}
+
+func anExperiment() *experiment.Experiment {
+	second := experiment.Duration(time.Second)
+	return &experiment.Experiment{
+		Version: 1, Name: "prediction-api",
+		Users:     experiment.Users{Target: 10000, RampOver: experiment.Duration(2 * time.Minute), Hold: experiment.Duration(30 * time.Second), Wait: experiment.Wait{Constant: &second}},
+		Objective: experiment.DefaultObjective(),
+		Price:     experiment.Price{CPUHour: 0.04048, GiBHour: 0.004445},
+	}
+}
+
+// runOf returns a run with these cells. Prices are filled in.
+func runOf(answer string, results []measure.Result, cells ...analysis.Cell) Run {
+	e := anExperiment()
+	for i := range cells {
+		c := &cells[i]
+		c.PriceHour = e.Price.Of(c.Trial.Limits)
+		c.Measured = c.Outcome != analysis.NotMeasured
+		c.Trial.Replicate = 1
+		if c.Measured {
+			c.Trials = 1
+		}
+	}
+	return Run{
+		ID: "20261123T101500Z", Experiment: e, Results: results,
+		Manifest: measure.Manifest{Host: measure.Host{Kernel: "6.8.0", Architecture: "x86_64", CPUs: 8, Memory: 16 * experiment.GiB}},
+		Surface:  analysis.Surface{Experiment: e.Name, Target: e.Users.Target, Objective: e.Objective, Cells: cells, Answer: answer},
+	}
+}
+
+func at(seconds float64, users int, requests uint64, throughput float64, p99 time.Duration, errors float64) *analysis.Level {
+	return &analysis.Level{
+		At: time.Duration(seconds * float64(time.Second)), Users: users, Requests: requests, Throughput: throughput,
+		P50: p99 / 7, P95: p99 / 2, P99: p99, ErrorRate: errors,
+	}
+}
+
+func cellOf(cpu float64, mib int, v analysis.Verdict) analysis.Cell {
+	v.Trial.Limits = cellLimits(cpu, mib)
+	return analysis.Cell{Verdict: v}
+}
+
+func oomKilled() analysis.Verdict {
+	return analysis.Verdict{
+		Outcome: analysis.OOMKilled, LastPass: at(52, 4300, 91000, 3900.5, 21*time.Millisecond, 0), FirstFail: at(54, 4500, 99000, 3950.1, 33*time.Millisecond, 0.41),
+		Breach:     &analysis.Breach{Objective: "alive", Observed: "oom_killed"},
+		Cause:      &analysis.Cause{Label: analysis.CauseOOM, Evidence: []string{"memory.events oom_kill +1 at 53.6 s", "working set 199 of 200 MiB"}, ConfirmedBy: "2 CPU / 500M: +120 %"},
+		PeakMemory: 209000000, CPUSecondsPerRequest: 0.00021,
+	}
+}
+
+func breached() analysis.Verdict {
+	return analysis.Verdict{
+		Outcome: analysis.Breached, LastPass: at(74, 6160, 231400, 6102.25, 480*time.Millisecond, 0), FirstFail: at(76, 6330, 243800, 6011, 1240*time.Millisecond, 0.004),
+		Breach:     &analysis.Breach{Objective: "p99", Observed: "1.24s", Limit: "1s"},
+		Cause:      &analysis.Cause{Label: analysis.CauseMemory, Evidence: []string{"CPU 1.31 of 2 used, stopped in 4 % of periods", "working set 198 of 200 MiB"}},
+		PeakMemory: 207618048, CPUSecondsPerRequest: 0.00022, Warnings: []string{"one bad second at 3,100 users (p99 1.1s) that passed by itself"},
+	}
+}
+
+func passed() analysis.Verdict {
+	return analysis.Verdict{
+		Outcome: analysis.Passed, LastPass: at(150, 10000, 899213, 9894.2, 118*time.Millisecond, 0.0001),
+		PeakMemory: 402653184, CPUSecondsPerRequest: 0.00018,
+	}
+}
+
+func limited() analysis.Verdict {
+	return analysis.Verdict{
+		Outcome: analysis.GeneratorLimited, LastPass: at(90, 7500, 340000, 7400, 90*time.Millisecond, 0),
+		Cause:    &analysis.Cause{Label: analysis.CauseGenerator, Evidence: []string{"the generator was 41ms late (p99) at 91 s"}},
+		Warnings: []string{"12 seconds didn't count: the generator or the host was the limit"},
+	}
+}
+
+func notReady() analysis.Verdict {
+	why := "GET /health: 503 Service Unavailable: model is loading"
+	return analysis.Verdict{
+		Outcome: analysis.NotReady, Breach: &analysis.Breach{Objective: "ready", Observed: why, Limit: "1m"},
+		Cause: &analysis.Cause{Label: analysis.CauseNotReady, Evidence: []string{why}},
+	}
+}
+
+// reference is the run of the three reference cells.
+func reference() Run {
+	oom := service{limits: cellLimits(1, 200), seconds: 54, target: 10000, ramp: 120, knee: 6000, leak: 0.032, dies: 53600 * time.Millisecond}
+	slow := service{limits: cellLimits(2, 200), seconds: 78, target: 10000, ramp: 120, knee: 5800, leak: 0.022}
+	good := service{limits: cellLimits(2, 500), seconds: 150, target: 10000, ramp: 120, knee: 12000, leak: 0.032}
+	r := runOf("2 CPU / 500M is the least of 3 measured configurations that carries 10,000 users with errors <= 1% and p99 <= 1s.",
+		[]measure.Result{good.result(), oom.result(), slow.result()},
+		cellOf(1, 200, oomKilled()), cellOf(2, 200, breached()), cellOf(2, 500, passed()))
+	return r.withMinimal(2)
+}
+
+// withMinimal names the i-th cell as the minimal viable configuration.
+func (r Run) withMinimal(i int) Run {
+	c := r.Surface.Cells[i]
+	r.Surface.Minimal = &analysis.Minimal{Limits: c.Trial.Limits, PriceHour: c.PriceHour, Headroom: 1}
+	r.Surface.Frontier = []experiment.Limits{c.Trial.Limits}
+	return r
+}
+
+func allFailed() Run {
+	return runOf("None of the 2 measured configurations carries 10,000 users with errors <= 1% and p99 <= 1s; the most was 6,160 on 2 CPU / 200M.", nil,
+		cellOf(1, 200, oomKilled()), cellOf(2, 200, breached()))
+}
+
+func single() Run {
+	return runOf("2 CPU / 500M, the only configuration measured, carries 10,000 users with errors <= 1% and p99 <= 1s.", nil, cellOf(2, 500, passed())).withMinimal(0)
+}
+
+func unknown() Run {
+	return runOf("Which configuration carries 10,000 users with errors <= 1% and p99 <= 1s isn't known: 2 CPU / 500M (the generator was the limit).", nil,
+		cellOf(1, 200, oomKilled()), cellOf(2, 500, limited()))
+}
+
+func neverReady() Run {
+	crashed := analysis.Verdict{
+		Outcome: analysis.Crashed, FirstFail: at(3, 250, 300, 100, 5*time.Millisecond, 0.6), Breach: &analysis.Breach{Objective: "alive", Observed: "crashed"},
+		Cause: &analysis.Cause{Label: analysis.CauseCrash, Evidence: []string{"the service ended by itself with exit code 3 at 2.4 s"}},
+	}
+	dead := service{limits: cellLimits(1, 64), seconds: 3, target: 10000, ramp: 120, knee: 6000}.result()
+	dead.Exit = measure.Exit{Died: true, At: dead.Loaded.Add(2400 * time.Millisecond), Code: 3}
+	silent := measure.Result{Trial: experiment.Trial{Limits: cellLimits(0.5, 64), Replicate: 1}, Began: began(), NotReady: notReady().Breach.Observed}
+	return runOf("None of the 2 measured configurations carries 10,000 users with errors <= 1% and p99 <= 1s; none carried any.",
+		[]measure.Result{silent, dead}, cellOf(0.5, 64, notReady()), cellOf(1, 64, crashed))
+}
+
+func notMeasured() Run {
+	big := cellOf(16, 500, analysis.Verdict{Outcome: analysis.NotMeasured})
+	big.Why = "the host has only 8 CPUs"
+	return runOf("2 CPU / 500M, the only configuration measured, carries 10,000 users with errors <= 1% and p99 <= 1s.", nil, cellOf(2, 500, passed()), big).withMinimal(0)
+}

@@ -1,0 +1,275 @@
+package report
+
+import (
+	"image/color"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+)
+
+// Sizes in the matrix, in points.
+const (
+	cellWidth  vg.Length = 158
+	cellHeight vg.Length = 92
+	cellGap    vg.Length = 4
+	axisWidth  vg.Length = 72  // the axis of memory
+	axisHeight vg.Length = 38  // the axis of CPUs
+	scaleWidth vg.Length = 104 // the scale of colours
+	leastWidth vg.Length = 540 // for the text around the matrix
+)
+
+// Matrix draws the cells of a run: CPUs to the right, memory upwards, coloured
+// by how much of the target each carried. Levels stand at even distances,
+// however uneven they are.
+func Matrix(r Run) *Picture {
+	m := newMatrix(r)
+	width := axisWidth + vg.Length(len(m.cpus))*cellWidth + scaleWidth
+	return &Picture{
+		Title:       clean(r.Surface.Experiment, nameLength) + ": users carried of " + analysis.Thousands(r.Surface.Target),
+		Description: clean(r.Surface.Answer, lineLength),
+		caption:     r.caption(),
+		width:       max(width, leastWidth),
+		height:      vg.Length(max(1, len(m.memory)))*cellHeight + axisHeight,
+		draw:        m.draw,
+	}
+}
+
+// A matrix places a run's cells on two axes of indices.
+type matrix struct {
+	run    Run
+	cpus   []experiment.CPUs
+	memory []experiment.Bytes
+}
+
+func newMatrix(r Run) matrix {
+	m := matrix{run: r}
+	for _, c := range r.Surface.Cells {
+		m.cpus, m.memory = append(m.cpus, c.Trial.Limits.CPU), append(m.memory, c.Trial.Limits.Memory)
+	}
+	slices.Sort(m.cpus)
+	slices.Sort(m.memory)
+	m.cpus, m.memory = slices.Compact(m.cpus), slices.Compact(m.memory)
+	return m
+}
+
+func (m matrix) draw(c draw.Canvas) {
+	if len(m.cpus) == 0 {
+		hand{large, false, rgb(dim)}.write(c, c.Center().X, c.Center().Y, draw.XCenter, "no cells")
+		return
+	}
+	grid := draw.Crop(c, 0, 0, 0, 0)
+	grid.Max.X = grid.Min.X + axisWidth + vg.Length(len(m.cpus))*cellWidth
+	p := plot.New()
+	p.BackgroundColor = nil
+	p.Add(m)
+	p.X.Tick.Marker, p.Y.Tick.Marker = m.ticks()
+	p.X.Label.Text, p.Y.Label.Text = "CPUs", "memory"
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Width, a.Padding, a.Tick.Length = 0, 0, 0
+		a.Tick.Label.Font, a.Label.TextStyle.Font = sized(large), sized(normal)
+		a.Label.TextStyle.Color, a.Label.Padding = rgb(dim), 4
+	}
+	p.Draw(grid)
+	area := p.DataCanvas(grid)
+	m.drawScale(c, area.Max.X+20, area.Min.Y+cellGap, area.Max.Y-cellGap)
+}
+
+func (m matrix) ticks() (cpus, memory plot.ConstantTicks) {
+	for i, v := range m.cpus {
+		cpus = append(cpus, plot.Tick{Value: float64(i), Label: v.String()})
+	}
+	for i, v := range m.memory {
+		memory = append(memory, plot.Tick{Value: float64(i), Label: v.String()})
+	}
+	return cpus, memory
+}
+
+// DataRange makes room for half a cell around each index.
+func (m matrix) DataRange() (xmin, xmax, ymin, ymax float64) {
+	return -0.5, float64(len(m.cpus)) - 0.5, -0.5, float64(len(m.memory)) - 0.5
+}
+
+// Plot draws the cells. It is gonum/plot's interface; its own heat map stays
+// blank where all cells are equal, and has no text.
+func (m matrix) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	for _, cell := range m.run.Surface.Cells {
+		i := float64(slices.Index(m.cpus, cell.Trial.Limits.CPU))
+		j := float64(slices.Index(m.memory, cell.Trial.Limits.Memory))
+		box := vg.Rectangle{Min: vg.Point{X: x(i - 0.5), Y: y(j - 0.5)}, Max: vg.Point{X: x(i + 0.5), Y: y(j + 0.5)}}
+		m.drawCell(c, inset(box, cellGap), cell)
+	}
+}
+
+func (m matrix) drawCell(c draw.Canvas, box vg.Rectangle, cell analysis.Cell) {
+	ground := m.ground(cell)
+	switch {
+	case m.run.minimal(cell):
+		frame(c, box, 4, ground)
+	case cell.Outcome == analysis.Passed:
+		frame(c, box, 1.5, ground)
+	default:
+		fill(c, box, ground)
+	}
+	switch {
+	case !cell.Measured:
+		hatch(c, box, pen(grid, 1))
+		outline(c, inset(box, 0.5), pen(edge, 1, 4, 3))
+	case !cell.Outcome.Known():
+		c.StrokeLine2(pen(cross, 1.5), box.Min.X, box.Min.Y, box.Max.X, box.Max.Y)
+		c.StrokeLine2(pen(cross, 1.5), box.Min.X, box.Max.Y, box.Max.X, box.Min.Y)
+		outline(c, inset(box, 0.5), pen(edge, 1))
+	}
+	stack(c, box, inkOn(ground), m.lines(cell))
+}
+
+// ground returns a cell's colour: how much of the target it carried, or a grey
+// where that isn't known.
+func (m matrix) ground(cell analysis.Cell) color.RGBA {
+	switch {
+	case !cell.Measured:
+		return rgb(white)
+	case !cell.Outcome.Known():
+		return rgb(shade)
+	case cell.LastPass == nil || m.run.Surface.Target == 0:
+		return viridis(0)
+	default:
+		return viridis(float64(cell.LastPass.Users) / float64(m.run.Surface.Target))
+	}
+}
+
+// A sign stands before a line of text.
+type sign uint8
+
+const (
+	noSign sign = iota
+	starSign
+	badgeSign // the letter of the cause, in a disc
+)
+
+// A cellLine is one line of a cell's text.
+type cellLine struct {
+	text string
+	size vg.Length
+	bold bool
+	sign sign
+	mark string // in the badge
+}
+
+// lines returns what stands in a cell: how much it carries, how it ended and
+// why, what it costs.
+func (m matrix) lines(cell analysis.Cell) []cellLine {
+	var out []cellLine
+	if m.run.minimal(cell) {
+		out = append(out, cellLine{text: "minimal viable", size: normal, bold: true, sign: starSign})
+	}
+	out = append(out, cellLine{text: bracket(cell), size: large, bold: true})
+	ended, why := m.run.outcome(cell), cause(cell)
+	badge := cellLine{text: why, size: normal, sign: badgeSign, mark: glyph(cell)}
+	switch {
+	case !cell.Measured:
+		for _, line := range (hand{size: small}).wrap(clean(cell.Why, lineLength), cellWidth-24, 2) {
+			out = append(out, cellLine{text: line, size: small})
+		}
+	case why == "":
+		out = append(out, cellLine{text: ended, size: normal})
+	case strings.HasPrefix(ended, why): // the outcome is the cause
+		badge.text = ended
+		out = append(out, badge)
+	default:
+		out = append(out, cellLine{text: ended, size: normal}, badge)
+	}
+	return append(out, cellLine{text: dollars(cell.PriceHour) + "/h", size: small})
+}
+
+// glyph returns the letter of a cell's cause, so that causes differ by more
+// than small words.
+func glyph(cell analysis.Cell) string {
+	switch {
+	case cell.Cause == nil || cell.Cause.Label == "" || cell.Cause.Label == analysis.CauseUnknown:
+		return "?"
+	case cell.Cause.Label == analysis.CauseCrash:
+		return "X" // C is the CPU's
+	default:
+		return strings.ToUpper(string(cell.Cause.Label[:1]))
+	}
+}
+
+// stack writes lines into the middle of a box.
+func stack(c draw.Canvas, box vg.Rectangle, ink color.RGBA, lines []cellLine) {
+	const leading = 1.35
+	var height vg.Length
+	for _, l := range lines {
+		height += leading * l.size
+	}
+	y := (box.Min.Y+box.Max.Y)/2 + height/2
+	for _, l := range lines {
+		y -= leading * l.size
+		l.write(c, (box.Min.X+box.Max.X)/2, y+0.3*l.size, box.Size().X-16, ink)
+	}
+}
+
+// write writes the line, its sign before it, around x.
+func (l cellLine) write(c draw.Canvas, x, y, width vg.Length, ink color.RGBA) {
+	h := hand{l.size, l.bold, ink}
+	indent := vg.Length(0)
+	if l.sign != noSign {
+		indent = 1.5 * l.size
+	}
+	text := h.fit(l.text, width-indent)
+	x -= (h.width(text) + indent) / 2
+	at := vg.Point{X: x + 0.55*l.size, Y: y + 0.36*l.size}
+	switch l.sign {
+	case noSign:
+	case starSign:
+		star(c, at, 0.65*l.size, ink)
+	case badgeSign:
+		c.DrawGlyphNoClip(draw.GlyphStyle{Color: ink, Radius: 0.6 * l.size, Shape: draw.CircleGlyph{}}, at)
+		hand{small, true, inkOn(ink)}.write(c, at.X, at.Y-0.36*small, draw.XCenter, l.mark)
+	}
+	h.write(c, x+indent, y, draw.XLeft, text)
+}
+
+// frame fills a box with a black frame: two fills, for a stroke's corner stays
+// open where it began.
+func frame(c draw.Canvas, box vg.Rectangle, width vg.Length, ground color.RGBA) {
+	fill(c, box, rgb(black))
+	fill(c, inset(box, width), ground)
+}
+
+// hatch fills a box with slanted lines.
+func hatch(c draw.Canvas, box vg.Rectangle, style draw.LineStyle) {
+	const step = 9
+	size := box.Size()
+	for d := step - size.Y; d < size.X; d += step {
+		low, high := max(0, -d), min(size.Y, size.X-d)
+		c.StrokeLine2(style, box.Min.X+d+low, box.Min.Y+low, box.Min.X+d+high, box.Min.Y+high)
+	}
+}
+
+// drawScale draws the scale of colours at x, from bottom to top.
+func (m matrix) drawScale(c draw.Canvas, x, bottom, top vg.Length) {
+	const wide, steps = 14, 64
+	h := hand{small, false, rgb(black)}
+	h.write(c, x, top-small, draw.XLeft, "users carried")
+	top -= 2 * small
+	bottom = max(bottom, top-140)
+	// From the bottom up, each step over the rest: no seams.
+	for i := range steps {
+		y := bottom + (top-bottom)*vg.Length(i)/steps
+		fill(c, vg.Rectangle{Min: vg.Point{X: x, Y: y}, Max: vg.Point{X: x + wide, Y: top}}, viridis((float64(i)+0.5)/steps))
+	}
+	for _, share := range []float64{0, 0.5, 1} {
+		y := bottom + (top-bottom)*vg.Length(share)
+		n := analysis.Thousands(int(math.Round(share * float64(m.run.Surface.Target))))
+		c.StrokeLine2(pen(edge, 0.75), x+wide, y, x+wide+3, y)
+		h.write(c, x+wide+6, y-0.35*small, draw.XLeft, n)
+	}
+}

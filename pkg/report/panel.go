@@ -1,0 +1,278 @@
+package report
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"sweep/pkg/analysis"
+)
+
+// sized returns the typeface of axes.
+func sized(size vg.Length) font.Font { return font.From(typeface(false), size) }
+
+// A series is one line of a panel. A value that is NaN leaves a gap.
+type series struct {
+	name   string
+	xs, ys []float64
+	style  draw.LineStyle
+	glyph  draw.GlyphDrawer
+}
+
+// last returns the last value that is known.
+func (s series) last() (y float64, known bool) {
+	for _, y := range slices.Backward(s.ys) {
+		if !math.IsNaN(y) {
+			return y, true
+		}
+	}
+	return 0, false
+}
+
+// A bound is a level drawn across a panel: a limit, a target.
+type bound struct {
+	name string
+	y    float64
+}
+
+// A mark is an instant drawn through all panels.
+type mark struct {
+	name  string
+	at    time.Duration
+	style draw.LineStyle
+}
+
+// A panel is one of the small plots that share a time axis.
+type panel struct {
+	heading string
+	empty   string // what to say where there is no data
+	series  []series
+	bounds  []bound
+	log     bool // the values are seconds, on a logarithmic axis
+	marks   []mark
+}
+
+// plot returns the panel with its axes, over a time from 0 to end.
+func (p panel) plot(end float64, ticks plot.ConstantTicks) *plot.Plot {
+	out := plot.New()
+	out.BackgroundColor = nil
+	out.X.Min, out.X.Max, out.X.Tick.Marker = 0, end, ticks
+	if p.log {
+		out.Y.Scale = plot.LogScale{}
+		out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.decades()
+	} else {
+		out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.fromZero()
+	}
+	for _, a := range []*plot.Axis{&out.X, &out.Y} {
+		a.Padding, a.Tick.Length = 0, 3
+		a.Tick.Label.Font, a.Color, a.Tick.Color = sized(small), rgb(edge), rgb(edge)
+	}
+	out.Add(p)
+	return out
+}
+
+// top returns the greatest value in the panel.
+func (p panel) top() float64 {
+	top := 0.0
+	p.each(func(y float64) { top = max(top, y) })
+	return top
+}
+
+func (p panel) each(see func(y float64)) {
+	for _, s := range p.series {
+		for _, y := range s.ys {
+			if !math.IsNaN(y) {
+				see(y)
+			}
+		}
+	}
+	for _, b := range p.bounds {
+		see(b.y)
+	}
+}
+
+// fromZero returns a linear axis that begins at 0, with round ticks.
+func (p panel) fromZero() (low, high float64, ticks plot.ConstantTicks) {
+	const intervals = 4
+	top := p.top()
+	if top <= 0 {
+		top = 1
+	}
+	step := roundStep(top / intervals)
+	for i := 0; float64(i)*step <= top; i++ {
+		y := float64(i) * step
+		label := strconv.FormatFloat(y, 'g', 4, 64)
+		if y >= 1000 {
+			label = analysis.Thousands(int(math.Round(y)))
+		}
+		ticks = append(ticks, plot.Tick{Value: y, Label: label})
+	}
+	return 0, 1.06 * top, ticks
+}
+
+// roundStep returns the least of 1, 2, 2.5, 5 times a power of ten that is at
+// least x.
+func roundStep(x float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(x)))
+	for _, m := range []float64{1, 2, 2.5, 5} {
+		if m*power >= x {
+			return m * power
+		}
+	}
+	return 10 * power
+}
+
+// The ends of the axis of response times. Below the least a time is as good
+// as none: an answer within a microsecond is drawn at the axis' foot.
+const (
+	leastExponent = -6
+	mostExponent  = 5
+)
+
+// decades returns a logarithmic axis of seconds, in whole powers of ten.
+func (p panel) decades() (low, high float64, ticks plot.ConstantTicks) {
+	first, last := mostExponent, leastExponent
+	p.each(func(y float64) {
+		if y > 0 {
+			e := math.Log10(y)
+			first, last = min(first, int(math.Floor(e))), max(last, int(math.Ceil(e)))
+		}
+	})
+	if first > last { // nothing to show
+		first, last = -3, 0
+	}
+	first = max(first, leastExponent)
+	last = min(last, mostExponent)
+	first = min(first, last-1)
+	for e := first; e <= last; e++ {
+		ticks = append(ticks, plot.Tick{Value: math.Pow10(e), Label: decade(e)})
+	}
+	return math.Pow10(first), math.Pow10(last), ticks
+}
+
+// decade names a power of ten of a second: "10 ms".
+func decade(e int) string {
+	unit := "s"
+	switch {
+	case e < -3:
+		e, unit = e+6, "µs"
+	case e < 0:
+		e, unit = e+3, "ms"
+	}
+	return analysis.Thousands(int(math.Pow10(e))) + " " + unit
+}
+
+// Plot draws the panel's data. It is gonum/plot's interface.
+func (p panel) Plot(c draw.Canvas, axes *plot.Plot) {
+	x, y := axes.Transforms(&c)
+	hand{normal, true, rgb(black)}.write(c, c.Min.X, c.Max.Y+7, draw.XLeft, p.heading)
+	for _, t := range axes.Y.Tick.Marker.Ticks(axes.Y.Min, axes.Y.Max) {
+		c.StrokeLine2(pen(grid, 0.75), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
+	}
+	for _, m := range p.marks {
+		c.StrokeLine2(m.style, x(m.at.Seconds()), c.Min.Y, x(m.at.Seconds()), c.Max.Y)
+	}
+	for _, b := range p.bounds {
+		c.StrokeLine2(boundPen(), c.Min.X, y(b.y), c.Max.X, y(b.y))
+	}
+	place := func(v float64) vg.Length { return y(max(v, axes.Y.Min)) }
+	some := false
+	for _, s := range p.series {
+		s.draw(c, x, place)
+		_, known := s.last()
+		some = some || known
+	}
+	if !some {
+		hand{normal, false, rgb(dim)}.write(c, c.Center().X, c.Center().Y+0.5*normal, draw.XCenter, p.empty)
+	}
+	p.label(c, place)
+}
+
+func boundPen() draw.LineStyle { return pen(black, 1, 7, 3) }
+
+// draw draws the lines between values that follow each other, and a glyph on
+// some: on every value that stands alone, and often enough to tell one series
+// from another without colour.
+func (s series) draw(c draw.Canvas, x, y func(float64) vg.Length) {
+	const glyphs = 10
+	every := max(1, len(s.xs)/glyphs)
+	style := s.style
+	if len(s.xs) > 600 {
+		style.Width /= 2
+	}
+	known := func(i int) bool { return i >= 0 && i < len(s.ys) && !math.IsNaN(s.ys[i]) }
+	var line []vg.Point
+	for i := range s.xs {
+		if !known(i) {
+			c.StrokeLines(style, line)
+			line = nil
+			continue
+		}
+		at := vg.Point{X: x(s.xs[i]), Y: y(s.ys[i])}
+		line = append(line, at)
+		if i%every == every/2 || !known(i-1) && !known(i+1) {
+			s.drawGlyph(c, at)
+		}
+	}
+	c.StrokeLines(style, line)
+}
+
+func (s series) drawGlyph(c draw.Canvas, at vg.Point) {
+	c.DrawGlyphNoClip(draw.GlyphStyle{Color: s.style.Color, Radius: 2.6, Shape: s.glyph}, at)
+}
+
+// A tag is a name at the right end of its line.
+type tag struct {
+	name  string
+	y     vg.Length // where the line ends, then where the name stands
+	style draw.LineStyle
+	glyph draw.GlyphDrawer
+}
+
+// label writes the names of lines beside their ends, apart from each other.
+// A piece of the line stands before each name.
+func (p panel) label(c draw.Canvas, y func(float64) vg.Length) {
+	var tags []tag
+	for _, b := range p.bounds {
+		tags = append(tags, tag{b.name, y(b.y), boundPen(), nil})
+	}
+	for _, s := range p.series {
+		if v, known := s.last(); known {
+			tags = append(tags, tag{s.name, y(v), s.style, s.glyph})
+		}
+	}
+	spread(tags, c.Max.Y)
+	const dash = 20
+	for _, t := range tags {
+		left := c.Max.X + 8
+		c.StrokeLine2(t.style, left, t.y, left+dash, t.y)
+		if t.glyph != nil {
+			c.DrawGlyphNoClip(draw.GlyphStyle{Color: t.style.Color, Radius: 2.6, Shape: t.glyph}, vg.Point{X: left + dash/2, Y: t.y})
+		}
+		h := hand{small, false, rgb(black)}
+		h.write(c, left+dash+5, t.y-0.35*small, draw.XLeft, h.fit(t.name, tagWidth-dash-13))
+	}
+}
+
+// spread moves tags apart so that none covers another, from bottom to top,
+// keeping their order.
+func spread(tags []tag, top vg.Length) {
+	const apart = 1.25 * small
+	slices.SortStableFunc(tags, func(a, b tag) int { return cmp.Compare(a.y, b.y) })
+	for i := range tags {
+		if i > 0 {
+			tags[i].y = max(tags[i].y, tags[i-1].y+apart)
+		}
+	}
+	for i, limit := len(tags)-1, top; i >= 0; i-- {
+		tags[i].y = min(tags[i].y, limit)
+		limit = tags[i].y - apart
+	}
+}

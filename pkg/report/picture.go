@@ -1,0 +1,105 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// A Picture is a drawing under a heading and above a caption.
+type Picture struct {
+	Title       string // one line
+	Description string // what it shows, in words: for those who don't see it
+
+	caption       string
+	width, height vg.Length // of the drawing alone
+	draw          func(draw.Canvas)
+}
+
+// margin is the white around everything.
+const margin vg.Length = 16
+
+// pngDPI is the resolution of PNGs: one and a half times that of a screen, so
+// that they stay sharp where a page enlarges them a little.
+const pngDPI = 144
+
+// WriteSVG writes the picture as SVG. Its title and description are in it for
+// screen readers.
+func (p *Picture) WriteSVG(w io.Writer) error {
+	c := vgsvg.New(p.size())
+	p.drawTo(draw.New(c))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return fmt.Errorf("draw %q as SVG: %w", p.Title, err)
+	}
+	svg := b.String()
+	// The canvas can neither name itself nor fall back to another typeface.
+	// What it has no words for is put into what it wrote.
+	svg = strings.Replace(svg, "<svg ", `<svg role="img" `, 1)
+	svg = strings.Replace(svg, "\n<g ", "\n<title>"+xmlText(p.Title)+"</title>\n<desc>"+xmlText(p.Description)+"</desc>\n<g ", 1)
+	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;", "font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")
+	_, err := io.WriteString(w, svg)
+	return err
+}
+
+func xmlText(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
+	return b.String()
+}
+
+// WritePNG writes the picture as PNG.
+func (p *Picture) WritePNG(w io.Writer) error {
+	width, height := p.size()
+	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pngDPI))}
+	p.drawTo(draw.New(c))
+	if _, err := c.WriteTo(w); err != nil {
+		return fmt.Errorf("draw %q as PNG: %w", p.Title, err)
+	}
+	return nil
+}
+
+// The three kinds of text around a drawing.
+func headHand() hand    { return hand{huge, true, rgb(black)} }
+func leadHand() hand    { return hand{large, false, rgb(black)} }
+func captionHand() hand { return hand{small, false, rgb(dim)} }
+
+func (p *Picture) lead() []string  { return leadHand().wrap(p.Description, p.width, 4) }
+func (p *Picture) notes() []string { return captionHand().wrap(p.caption, p.width, 3) }
+
+// size returns how large the whole is: the text takes the room that it needs.
+func (p *Picture) size() (width, height vg.Length) {
+	return p.width + 2*margin, p.above() + p.height + p.below()
+}
+
+func (p *Picture) above() vg.Length {
+	return margin + headHand().line() + vg.Length(len(p.lead()))*leadHand().line() + margin/2
+}
+
+func (p *Picture) below() vg.Length {
+	return margin/2 + vg.Length(len(p.notes()))*captionHand().line() + margin
+}
+
+func (p *Picture) drawTo(c draw.Canvas) {
+	fill(c, c.Rectangle, rgb(white))
+	y := c.Max.Y - margin - huge
+	headHand().write(c, margin, y, draw.XLeft, headHand().fit(p.Title, p.width))
+	y -= 0.15 * huge
+	for _, line := range p.lead() {
+		y -= leadHand().line()
+		leadHand().write(c, margin, y, draw.XLeft, line)
+	}
+	y = p.below() - margin/2
+	for _, line := range p.notes() {
+		y -= captionHand().line()
+		captionHand().write(c, margin, y, draw.XLeft, line)
+	}
+	p.draw(draw.Crop(c, margin, -margin, p.below(), -p.above()))
+}

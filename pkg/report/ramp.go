@@ -1,0 +1,267 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// Sizes in the ramp, in points.
+const (
+	rampWidth   vg.Length = 760
+	panelHeight vg.Length = 128
+	tagWidth    vg.Length = 132 // the names to the right of panels
+	stripHeight vg.Length = 52  // the names of marks above them
+	timeHeight  vg.Length = 34  // the time axis beneath them
+)
+
+// Ramp draws a trial over time: users, throughput and failures, response
+// times, CPU and memory, one above the other. Marks show where the objective
+// last held, where it first didn't, and when the service died.
+func Ramp(r Run, t experiment.Trial) *Picture {
+	res := r.result(t)
+	if res == nil {
+		res = &measure.Result{Trial: t}
+	}
+	cell := r.judged(t)
+	p := &Picture{
+		Title:       fmt.Sprintf("%s: %s, start %d", clean(r.Surface.Experiment, nameLength), t.Limits, t.Replicate),
+		Description: r.story(cell),
+		caption:     r.caption(),
+		width:       rampWidth,
+	}
+	if len(res.Series.Windows) == 0 {
+		p.height, p.draw = panelHeight, func(c draw.Canvas) { drawNothing(c, *res) }
+		return p
+	}
+	f := film{result: *res, marks: marks(cell, *res), panels: r.panels(*res)}
+	p.height, p.draw = stripHeight+vg.Length(len(f.panels))*panelHeight+timeHeight, f.draw
+	return p
+}
+
+// judged returns the cell whose verdict is about t. A cell's other replicates
+// have no verdict of their own in the answer.
+func (r Run) judged(t experiment.Trial) *analysis.Cell {
+	for i := range r.Surface.Cells {
+		if r.Surface.Cells[i].Trial == t {
+			return &r.Surface.Cells[i]
+		}
+	}
+	return nil
+}
+
+// story says in words how a trial ended and why.
+func (r Run) story(c *analysis.Cell) string {
+	if c == nil {
+		return "Another start of this configuration decided its outcome."
+	}
+	text := r.outcome(*c)
+	if c.LastPass != nil || c.FirstFail != nil {
+		text += ": " + bracket(*c)
+	}
+	switch {
+	case c.Cause == nil:
+	case strings.HasPrefix(r.outcome(*c), cause(*c)): // the outcome is the cause
+		text += ". " + evidence(*c)
+	default:
+		text += ". Cause: " + cause(*c) + ". " + evidence(*c)
+	}
+	return clean(text, lineLength)
+}
+
+// drawNothing says why there is no load to show.
+func drawNothing(c draw.Canvas, res measure.Result) {
+	outline(c, c.Rectangle, pen(edge, 1, 4, 3))
+	text := "No load was made: nothing was run."
+	if !res.Began.IsZero() && !res.Ready {
+		text = "No load was made: the service never got ready."
+	}
+	hand{large, false, rgb(dim)}.write(c, c.Center().X, c.Center().Y-0.35*large, draw.XCenter, text)
+}
+
+// marks returns the instants that decided a trial, in order.
+func marks(c *analysis.Cell, res measure.Result) []mark {
+	var out []mark
+	add := func(what string, l *analysis.Level, style draw.LineStyle) {
+		if l != nil {
+			out = append(out, mark{fmt.Sprintf("%s: %s users at %.0f s", what, analysis.Thousands(l.Users), l.At.Seconds()), l.At, style})
+		}
+	}
+	if c != nil {
+		add("last pass", c.LastPass, pen(green, 1.5, 1.5, 2))
+		add("first fail", c.FirstFail, pen(vermilion, 1.5, 6, 2))
+	}
+	if died := res.Exit.At.Sub(res.Loaded); res.Exit.Died && died >= 0 {
+		out = append(out, mark{fmt.Sprintf("the service died at %.1f s", died.Seconds()), died, pen(black, 1.5)})
+	}
+	slices.SortStableFunc(out, func(a, b mark) int { return cmp.Compare(a.at, b.at) })
+	return out
+}
+
+// panels returns what is shown of a trial, from the top down.
+func (r Run) panels(res measure.Result) []panel {
+	limits, at := res.Trial.Limits, clock(res.Series.Windows)
+	var quantiles []bound
+	for _, q := range r.Surface.Objective.Quantiles() {
+		quantiles = append(quantiles, bound{q.Name + " limit " + experiment.Duration(q.Limit).String(), q.Limit.Seconds()})
+	}
+	return []panel{
+		{heading: "Users", bounds: []bound{{"target " + analysis.Thousands(r.Surface.Target), float64(r.Surface.Target)}}, series: []series{
+			at.line("users", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Users) }),
+		}},
+		{heading: "Requests per second", series: []series{
+			at.line("right answers", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Done) / w.Length.Seconds() }),
+			at.line("failures", pen(vermilion, 1.5, 4, 2), draw.PyramidGlyph{}, func(w measure.Window) float64 { return float64(w.Failed()) / w.Length.Seconds() }),
+		}},
+		{heading: "Response time, from when a request was due", log: true, empty: "no right answers", bounds: quantiles, series: []series{
+			at.line("p50", pen(blue, 1.5), draw.CircleGlyph{}, quantile(0.5)),
+			at.line("p95", pen(green, 1.5, 5, 2), draw.BoxGlyph{}, quantile(0.95)),
+			at.line("p99", pen(vermilion, 1.5, 2, 2), draw.PyramidGlyph{}, quantile(0.99)),
+		}},
+		{heading: "CPUs", empty: "the engine told nothing", bounds: []bound{{"limit " + limits.CPU.String(), limits.CPU.Float()}}, series: []series{
+			at.line("used", pen(blue, 2), draw.CircleGlyph{}, usage(func(u measure.Usage) float64 { return u.CPU })),
+		}},
+		{heading: "Memory, MiB", empty: "the engine told nothing", bounds: []bound{{"limit " + number(limits.Memory.MiB()), limits.Memory.MiB()}}, series: []series{
+			at.line("working set", pen(purple, 2), draw.BoxGlyph{}, usage(func(u measure.Usage) float64 { return u.Memory.MiB() })),
+		}},
+	}
+}
+
+// A clock makes series of the windows that have ended.
+type clock []measure.Window
+
+// line returns a series of what value tells of each window, at its end. A
+// window that hasn't ended leaves a gap.
+func (ws clock) line(name string, style draw.LineStyle, glyph draw.GlyphDrawer, value func(measure.Window) float64) series {
+	s := series{name: name, style: style, glyph: glyph}
+	for _, w := range ws {
+		y := math.NaN()
+		if w.Length > 0 {
+			y = value(w)
+		}
+		s.xs, s.ys = append(s.xs, w.End().Seconds()), append(s.ys, y)
+	}
+	return s
+}
+
+func quantile(q float64) func(measure.Window) float64 {
+	return func(w measure.Window) float64 {
+		if w.Response.Count() == 0 {
+			return math.NaN()
+		}
+		return w.Response.Quantile(q).Seconds()
+	}
+}
+
+func usage(value func(measure.Usage) float64) func(measure.Window) float64 {
+	return func(w measure.Window) float64 {
+		if w.Usage == nil {
+			return math.NaN()
+		}
+		return value(*w.Usage)
+	}
+}
+
+// A film is a trial's panels over their time axis.
+type film struct {
+	result measure.Result
+	marks  []mark
+	panels []panel
+}
+
+// end returns the end of the time axis, in seconds.
+func (f film) end() float64 {
+	end := time.Second
+	for _, w := range f.result.Series.Windows {
+		end = max(end, w.End())
+	}
+	for _, m := range f.marks {
+		end = max(end, m.at)
+	}
+	return end.Seconds()
+}
+
+func (f film) draw(c draw.Canvas) {
+	end := f.end()
+	ticks := timeTicks(end)
+	plots := make([][]*plot.Plot, len(f.panels))
+	for i, p := range f.panels {
+		p.marks = f.marks
+		shown := ticks
+		if i < len(f.panels)-1 {
+			shown = unlabelled(ticks)
+		}
+		plots[i] = []*plot.Plot{p.plot(end, shown)}
+	}
+	// The room between tiles is for the headings.
+	tiles := draw.Tiles{Rows: len(f.panels), Cols: 1, PadTop: stripHeight, PadY: 24, PadRight: tagWidth, PadBottom: 1.6 * small}
+	canvases := plot.Align(plots, tiles, c)
+	for i := range plots {
+		plots[i][0].Draw(canvases[i][0])
+	}
+	f.drawMarks(plots[0][0].DataCanvas(canvases[0][0]), c.Rectangle, end)
+	area := plots[len(plots)-1][0].DataCanvas(canvases[len(plots)-1][0])
+	hand{small, false, rgb(dim)}.write(c, area.Center().X, c.Min.Y, draw.XCenter, "time since the load began")
+}
+
+// drawMarks names the marks above the first panel, each in a row of its own,
+// with its line up to it. All names stand on one side of their lines, and rows
+// are in such an order that no line runs through another's name.
+func (f film) drawMarks(area draw.Canvas, whole vg.Rectangle, end float64) {
+	h := hand{small, false, rgb(black)}
+	const (
+		gap          = 5
+		aboveHeading = 20 // so that no line runs through the first panel's heading
+	)
+	at := func(m mark) vg.Length { return area.X(m.at.Seconds() / end) }
+	leftwards := slices.ContainsFunc(f.marks, func(m mark) bool { return at(m)+h.width(m.name)+gap > whole.Max.X })
+	for i, m := range f.marks {
+		x, row := at(m), i
+		if leftwards {
+			row = len(f.marks) - 1 - i
+		}
+		y := whole.Max.Y - vg.Length(row+1)*h.line()
+		area.StrokeLine2(m.style, x, area.Max.Y+aboveHeading, x, y-1)
+		if leftwards && x-h.width(m.name)-gap > area.Min.X {
+			h.write(area, x-gap, y, draw.XRight, m.name)
+		} else {
+			h.write(area, x+gap, y, draw.XLeft, m.name)
+		}
+	}
+}
+
+// timeTicks returns round ticks from 0 to end, in seconds.
+func timeTicks(end float64) plot.ConstantTicks {
+	const intervals = 8
+	step := roundStep(end / intervals)
+	unit, size := " s", 1.0
+	if end > 5*60 {
+		unit, size = " min", 60
+		step = 60 * max(1, roundStep(end/60/intervals))
+	}
+	var ticks plot.ConstantTicks
+	for i := 0; float64(i)*step <= end*(1+1e-9); i++ {
+		x := float64(i) * step
+		ticks = append(ticks, plot.Tick{Value: x, Label: number(x/size) + unit})
+	}
+	return ticks
+}
+
+func unlabelled(ticks plot.ConstantTicks) plot.ConstantTicks {
+	out := make(plot.ConstantTicks, len(ticks))
+	for i, t := range ticks {
+		out[i].Value = t.Value
+	}
+	return out
+}

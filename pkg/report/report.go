@@ -1,0 +1,102 @@
+// Package report writes what analysis found: as a table for a terminal, as
+// Markdown, CSV and JSON, as pictures. It decides nothing; every judgement in
+// it comes from package analysis.
+//
+// Everything goes to an io.Writer, and the same run gives the same bytes,
+// pictures too, so that a report made twice can be compared.
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// Run is one run of an experiment, with the answer that analysis gave.
+type Run struct {
+	ID         string // as in the results' folder: 20261123T101500Z
+	Experiment *experiment.Experiment
+	Manifest   measure.Manifest
+	Results    []measure.Result // in any order
+	Surface    analysis.Surface
+}
+
+// The names of the files that [Write] makes, besides those of the ramps.
+const (
+	MarkdownFile = "report.md"
+	SummaryFile  = "summary.json"
+	CellsFile    = "cells.csv"
+	matrixName   = "matrix" // .svg and .png
+)
+
+// rampName returns the name of a trial's ramp, without its extension.
+func rampName(t experiment.Trial) string { return "ramp-" + t.Slug() }
+
+// Write writes the whole report. It asks create for each file by its name,
+// which has no folder in it, and closes what it gets.
+func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
+	type file struct {
+		name  string
+		write func(io.Writer) error
+	}
+	files := []file{
+		{MarkdownFile, func(w io.Writer) error { return Markdown(w, r) }},
+		{SummaryFile, func(w io.Writer) error { return JSON(w, r) }},
+		{CellsFile, func(w io.Writer) error { return CSV(w, r) }},
+	}
+	draw := func(name string, p *Picture) {
+		files = append(files, file{name + ".svg", p.WriteSVG}, file{name + ".png", p.WritePNG})
+	}
+	draw(matrixName, Matrix(r))
+	for _, t := range r.trials() {
+		draw(rampName(t), Ramp(r, t))
+	}
+	for _, f := range files {
+		if err := writeFile(f.name, create, f.write); err != nil {
+			return fmt.Errorf("write the report's %s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+func writeFile(name string, create func(string) (io.WriteCloser, error), write func(io.Writer) error) (err error) {
+	w, err := create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, w.Close()) }()
+	return write(w)
+}
+
+// trials returns what was run, by CPUs, memory and replicate.
+func (r Run) trials() []experiment.Trial {
+	var ts []experiment.Trial
+	for _, res := range r.Results {
+		ts = append(ts, res.Trial)
+	}
+	slices.SortFunc(ts, func(a, b experiment.Trial) int {
+		return cmp.Or(cmp.Compare(a.Limits.CPU, b.Limits.CPU), cmp.Compare(a.Limits.Memory, b.Limits.Memory), cmp.Compare(a.Replicate, b.Replicate))
+	})
+	return slices.Compact(ts)
+}
+
+// result returns the measurement of a trial, or nil.
+func (r Run) result(t experiment.Trial) *measure.Result {
+	for i := range r.Results {
+		if r.Results[i].Trial == t {
+			return &r.Results[i]
+		}
+	}
+	return nil
+}
+
+// minimal reports whether c is the minimal viable configuration.
+func (r Run) minimal(c analysis.Cell) bool {
+	m := r.Surface.Minimal
+	return m != nil && m.Limits == c.Trial.Limits
+}

@@ -1,0 +1,222 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sweep/pkg/analysis"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func runs() map[string]Run {
+	return map[string]Run{
+		"reference": reference(), "all_failed": allFailed(), "single": single(),
+		"unknown": unknown(), "never_ready": neverReady(), "not_measured": notMeasured(),
+	}
+}
+
+func TestGolden(t *testing.T) {
+	formats := map[string]func(io.Writer, Run) error{"txt": Table, "md": Markdown, "csv": CSV, "json": JSON}
+	for name, r := range runs() {
+		for ext, write := range formats {
+			t.Run(name+"."+ext, func(t *testing.T) {
+				var b bytes.Buffer
+				if err := write(&b, r); err != nil {
+					t.Fatal(err)
+				}
+				checkGolden(t, filepath.Join("testdata", name+"."+ext), b.Bytes())
+			})
+		}
+	}
+}
+
+func checkGolden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got); -update rewrites it\n%s", path, diff)
+	}
+}
+
+// The table's widest row: the longest words that an outcome and a cause have.
+func TestTableFits120Columns(t *testing.T) {
+	v := limited()
+	v.Cause.Label, v.PeakMemory = analysis.CauseApplication, 209000000
+	v.FirstFail = at(1, 10000, 1234567, 1, 1, 0)
+	var b strings.Builder
+	if err := Table(&b, runOf("", nil, cellOf(0.25, 500, v), cellOf(0.5, 500, passed())).withMinimal(1)); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 120 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func TestTextFromOutsideIsHarmless(t *testing.T) {
+	r := hostile()
+	for name, write := range map[string]func(io.Writer, Run) error{"table": Table, "markdown": Markdown, "csv": CSV} {
+		var b bytes.Buffer
+		if err := write(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range []string{"\x1b", "\u202e", "\r", "\x00"} {
+			if strings.Contains(b.String(), bad) {
+				t.Errorf("%s has %q in it", name, bad)
+			}
+		}
+		if name == "markdown" && strings.Contains(b.String(), "<script") {
+			t.Error("Markdown has a tag in it")
+		}
+		if b.Len() > 12000 {
+			t.Errorf("%s is %d bytes long", name, b.Len())
+		}
+	}
+}
+
+// hostile is a run whose texts would do harm if they could.
+func hostile() Run {
+	evil := "<script>alert(1)</script>\x1b[31m\r\n| `x` \u202e\x00" + strings.Repeat("long name ", 1000)
+	r := reference()
+	r.ID, r.Surface.Experiment, r.Surface.Answer = evil, evil, evil
+	r.Surface.Warnings = []string{evil}
+	r.Surface.Cells[0].Cause.Evidence = []string{evil}
+	r.Surface.Cells[1].Warnings = []string{"=HYPERLINK(1)" + evil}
+	return r
+}
+
+func TestJSONHasTheContractsFields(t *testing.T) {
+	var b bytes.Buffer
+	if err := JSON(&b, notMeasured()); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	fields(t, got, "schema", "experiment", "run", "target_users", "cells", "frontier", "minimal", "answer", "warnings")
+	fields(t, got["minimal"], "cpus", "memory_bytes", "price_hour", "headroom")
+	for _, cell := range got["cells"].([]any) {
+		fields(t, cell, "cpus", "memory_bytes", "measured", "trials", "outcome", "last_pass", "first_fail", "breach", "cause",
+			"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings")
+	}
+	b.Reset()
+	if err := JSON(&b, reference()); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	oom, good := got["cells"].([]any)[0].(map[string]any), got["cells"].([]any)[2].(map[string]any)
+	fields(t, oom["last_pass"], "users", "requests", "throughput", "p50_ms", "p95_ms", "p99_ms", "error_rate")
+	fields(t, oom["breach"], "objective", "observed", "limit")
+	fields(t, oom["cause"], "label", "evidence", "confirmed_by")
+	if good["cause"] != nil || good["first_fail"] != nil || good["breach"] != nil {
+		t.Errorf("a cell that passed has a cause, a failure or a breach: %v", good)
+	}
+	if strings.Contains(b.String(), `"warnings": null`) || got["schema"] != "sweep.summary/v1" {
+		t.Errorf("%s", b.String())
+	}
+}
+
+func fields(t *testing.T, object any, want ...string) {
+	t.Helper()
+	var got []string
+	for name := range object.(map[string]any) {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("fields %v, want %v", got, want)
+	}
+}
+
+func TestEmptyRun(t *testing.T) {
+	for name, write := range map[string]func(io.Writer, Run) error{
+		"table": Table, "markdown": Markdown, "csv": CSV, "json": JSON,
+		"matrix": func(w io.Writer, r Run) error { return Matrix(r).WriteSVG(w) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b, Run{}); err != nil || b.Len() == 0 {
+			t.Errorf("%s: %v, %d bytes", name, err, b.Len())
+		}
+	}
+}
+
+// A folder keeps what is written, by name.
+type folder map[string]*bytes.Buffer
+
+type open struct{ *bytes.Buffer }
+
+func (open) Close() error { return nil }
+
+func (f folder) create(name string) (io.WriteCloser, error) {
+	f[name] = &bytes.Buffer{}
+	return open{f[name]}, nil
+}
+
+func TestWriteTwiceGivesTheSameBytes(t *testing.T) {
+	first, second := folder{}, folder{}
+	for _, f := range []folder{first, second} {
+		if err := Write(reference(), f.create); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"report.md", "summary.json", "cells.csv", "matrix.svg", "matrix.png"}
+	for _, trial := range []string{"1cpu-200M-1", "2cpu-200M-1", "2cpu-500M-1"} {
+		want = append(want, "ramp-"+trial+".svg", "ramp-"+trial+".png")
+	}
+	for _, name := range want {
+		if first[name] == nil || !bytes.Equal(first[name].Bytes(), second[name].Bytes()) {
+			t.Errorf("%s is missing or differs", name)
+		}
+	}
+	if len(first) != len(want) {
+		t.Errorf("%d files, want %d", len(first), len(want))
+	}
+	for name := range first {
+		if name != "report.md" && !strings.Contains(first["report.md"].String(), "("+name+")") {
+			t.Errorf("report.md doesn't link %s", name)
+		}
+	}
+}
+
+var errFull = errors.New("disk full")
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+func (full) Close() error              { return nil }
+
+func TestWriteTellsWhichFileFailed(t *testing.T) {
+	for _, create := range []func(string) (io.WriteCloser, error){
+		func(string) (io.WriteCloser, error) { return nil, errFull },
+		func(string) (io.WriteCloser, error) { return full{}, nil },
+	} {
+		if err := Write(single(), create); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "report.md") {
+			t.Errorf("%v", err)
+		}
+	}
+}

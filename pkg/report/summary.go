@@ -1,0 +1,132 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+)
+
+// Schema names the format that [JSON] writes.
+const Schema = "sweep.summary/v1"
+
+// The summary's fields are a contract: what scripts read. A pointer is null
+// where there is none; a list is never null.
+type (
+	summary struct {
+		Schema      string          `json:"schema"`
+		Experiment  string          `json:"experiment"`
+		Run         string          `json:"run"`
+		TargetUsers int             `json:"target_users"`
+		Cells       []summaryCell   `json:"cells"`
+		Frontier    []summaryLimits `json:"frontier"`
+		Minimal     *summaryMinimal `json:"minimal"`
+		Answer      string          `json:"answer"`
+		Warnings    []string        `json:"warnings"`
+	}
+	summaryLimits struct {
+		CPUs        json.Number `json:"cpus"` // digit for digit as in the experiment file
+		MemoryBytes int64       `json:"memory_bytes"`
+	}
+	summaryCell struct {
+		summaryLimits
+
+		Measured             bool             `json:"measured"`
+		Trials               int              `json:"trials"`
+		Outcome              analysis.Outcome `json:"outcome"`
+		LastPass             *summaryLevel    `json:"last_pass"`
+		FirstFail            *summaryLevel    `json:"first_fail"`
+		Breach               *summaryBreach   `json:"breach"`
+		Cause                *summaryCause    `json:"cause"`
+		PeakMemoryBytes      *int64           `json:"peak_memory_bytes"`
+		CPUSecondsPerRequest *float64         `json:"cpu_seconds_per_request"`
+		PriceHour            float64          `json:"price_hour"`
+		Warnings             []string         `json:"warnings"`
+	}
+	summaryLevel struct {
+		Users      int     `json:"users"`
+		Requests   uint64  `json:"requests"`
+		Throughput float64 `json:"throughput"`
+		P50        float64 `json:"p50_ms"`
+		P95        float64 `json:"p95_ms"`
+		P99        float64 `json:"p99_ms"`
+		ErrorRate  float64 `json:"error_rate"`
+	}
+	summaryBreach struct {
+		Objective string `json:"objective"`
+		Observed  string `json:"observed"`
+		Limit     string `json:"limit"`
+	}
+	summaryCause struct {
+		Label       analysis.Label `json:"label"`
+		Evidence    []string       `json:"evidence"`
+		ConfirmedBy string         `json:"confirmed_by"`
+	}
+	summaryMinimal struct {
+		summaryLimits
+
+		PriceHour float64 `json:"price_hour"`
+		Headroom  float64 `json:"headroom"`
+	}
+)
+
+// JSON writes a run's summary as [Schema] says.
+func JSON(w io.Writer, r Run) error {
+	s := summary{
+		Schema: Schema, Experiment: r.Surface.Experiment, Run: r.ID, TargetUsers: r.Surface.Target,
+		Cells: []summaryCell{}, Frontier: []summaryLimits{}, Answer: r.Surface.Answer, Warnings: list(r.Surface.Warnings),
+	}
+	for _, c := range r.Surface.Cells {
+		s.Cells = append(s.Cells, summarise(c))
+	}
+	for _, l := range r.Surface.Frontier {
+		s.Frontier = append(s.Frontier, limits(l))
+	}
+	if m := r.Surface.Minimal; m != nil {
+		s.Minimal = &summaryMinimal{limits(m.Limits), m.PriceHour, m.Headroom}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	return nil
+}
+
+func summarise(c analysis.Cell) summaryCell {
+	out := summaryCell{
+		summaryLimits: limits(c.Trial.Limits), Measured: c.Measured, Trials: c.Trials, Outcome: c.Outcome,
+		LastPass: summaryOf(c.LastPass), FirstFail: summaryOf(c.FirstFail), PriceHour: c.PriceHour, Warnings: list(notes(c)),
+	}
+	if b := c.Breach; b != nil {
+		out.Breach = &summaryBreach{b.Objective, b.Observed, b.Limit}
+	}
+	if why := c.Cause; why != nil {
+		out.Cause = &summaryCause{why.Label, list(why.Evidence), why.ConfirmedBy}
+	}
+	if c.PeakMemory > 0 {
+		peak := int64(c.PeakMemory)
+		out.PeakMemoryBytes = &peak
+	}
+	if c.CPUSecondsPerRequest > 0 {
+		out.CPUSecondsPerRequest = &c.CPUSecondsPerRequest
+	}
+	return out
+}
+
+func limits(l experiment.Limits) summaryLimits {
+	return summaryLimits{json.Number(l.CPU.String()), int64(l.Memory)}
+}
+
+func summaryOf(l *analysis.Level) *summaryLevel {
+	if l == nil {
+		return nil
+	}
+	return &summaryLevel{l.Users, l.Requests, l.Throughput, milliseconds(l.P50), milliseconds(l.P95), milliseconds(l.P99), l.ErrorRate}
+}
+
+// list returns items, never nil.
+func list(items []string) []string { return append([]string{}, items...) }

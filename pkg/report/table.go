@@ -1,0 +1,160 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
+	"sweep/pkg/analysis"
+)
+
+// A column is one column of the tables, for a terminal and in Markdown.
+type column struct {
+	head string // its lines apart; the table is narrow, so heads are tall
+	side tw.Align
+	text func(analysis.Cell) string
+}
+
+func (r Run) columns() []column {
+	left, right := tw.AlignLeft, tw.AlignRight
+	return []column{
+		{"CPUs", right, func(c analysis.Cell) string { return c.Trial.Limits.CPU.String() }},
+		{"Memory", right, func(c analysis.Cell) string { return c.Trial.Limits.Memory.String() }},
+		{"Outcome", left, r.outcome},
+		{"Last\npass,\nusers", right, func(c analysis.Cell) string { return level(c.LastPass, users) }},
+		{"First\nfail,\nusers", right, func(c analysis.Cell) string { return level(c.FirstFail, users) }},
+		{"Requests\nso far", right, requests},
+		{"Req/s at\nlast\npass", right, func(c analysis.Cell) string {
+			return level(c.LastPass, func(l analysis.Level) string { return number(l.Throughput) })
+		}},
+		{"p99 at\nlast\npass", right, func(c analysis.Cell) string {
+			return level(c.LastPass, func(l analysis.Level) string { return analysis.Short(l.P99) })
+		}},
+		{"Peak MiB\n(of limit)", right, peak},
+		{"Price\nper h", right, func(c analysis.Cell) string { return dollars(c.PriceHour) }},
+		{"Cause", left, func(c analysis.Cell) string { return dash(cause(c)) }},
+	}
+}
+
+func level(l *analysis.Level, text func(analysis.Level) string) string {
+	if l == nil {
+		return none
+	}
+	return text(*l)
+}
+
+func users(l analysis.Level) string { return analysis.Thousands(l.Users) }
+
+// requests returns how many requests it took to fail, or all where nothing did.
+func requests(c analysis.Cell) string {
+	at := c.FirstFail
+	if at == nil {
+		at = c.LastPass
+	}
+	return level(at, func(l analysis.Level) string { return analysis.Thousands(int(l.Requests)) })
+}
+
+func peak(c analysis.Cell) string {
+	if c.PeakMemory == 0 || c.Trial.Limits.Memory == 0 {
+		return none
+	}
+	share := float64(c.PeakMemory) / float64(c.Trial.Limits.Memory)
+	return fmt.Sprintf("%s (%.0f%%)", number(c.PeakMemory.MiB()), 100*share)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return none
+	}
+	return s
+}
+
+// Table writes a run as a table for people, one row a cell, with what the
+// cells' warnings say and the answer beneath it. It fits 120 columns and needs
+// no terminal.
+func Table(w io.Writer, r Run) error {
+	columns := r.columns()
+	heads, sides := []string{""}, []tw.Align{tw.AlignLeft}
+	for _, c := range columns {
+		heads, sides = append(heads, c.head), append(sides, c.side)
+	}
+	out := &strings.Builder{}
+	table := tablewriter.NewTable(out, tablewriter.WithRenderer(rules()), tablewriter.WithConfig(layout(sides)))
+	table.Header(heads)
+	for _, cell := range r.Surface.Cells {
+		row := []string{""}
+		if r.minimal(cell) {
+			row[0] = "*"
+		}
+		for _, c := range columns {
+			row = append(row, c.text(cell))
+		}
+		if err := table.Append(row); err != nil {
+			return fmt.Errorf("write the table: %w", err)
+		}
+	}
+	if err := table.Render(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	for _, line := range r.beneath() {
+		out.WriteString(line + "\n")
+	}
+	_, err := io.WriteString(w, trimRight(out.String()))
+	return err
+}
+
+// beneath returns the lines under the table: the answer comes last, where the
+// eye rests when a command has ended.
+func (r Run) beneath() []string {
+	var lines []string
+	if least := r.least(); least != "" {
+		lines = append(lines, "* "+least)
+	}
+	for _, c := range r.Surface.Cells {
+		for _, note := range notes(c) {
+			lines = append(lines, fmt.Sprintf("%s: %s", c.Trial.Limits, note))
+		}
+	}
+	for _, warning := range r.Surface.Warnings {
+		lines = append(lines, "warning: "+clean(warning, lineLength))
+	}
+	return append(lines, "", clean(r.Surface.Answer, lineLength))
+}
+
+// rules is a look with horizontal rules alone: columns of numbers that are
+// aligned need no lines between them.
+func rules() tw.Renderer {
+	return renderer.NewBlueprint(tw.Rendition{
+		Borders: tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.On, Bottom: tw.On},
+		Symbols: tw.NewSymbolCustom("rules").WithRow("─").WithColumn("").WithCenter("─").
+			WithTopLeft("─").WithTopMid("─").WithTopRight("─").WithMidLeft("─").WithMidRight("─").
+			WithBottomLeft("─").WithBottomMid("─").WithBottomRight("─").
+			WithHeaderLeft("─").WithHeaderMid("─").WithHeaderRight("─"),
+		Settings: tw.Settings{
+			Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off},
+			Lines:      tw.Lines{ShowHeaderLine: tw.On},
+		},
+	})
+}
+
+func layout(sides []tw.Align) tablewriter.Config {
+	cell := tw.CellConfig{
+		Formatting: tw.CellFormatting{AutoFormat: tw.Off, AutoWrap: tw.WrapNone},
+		Padding:    tw.CellPadding{Global: tw.Padding{Right: "  ", Overwrite: true}},
+		Alignment:  tw.CellAlignment{PerColumn: sides},
+	}
+	cell.Padding.PerColumn = []tw.Padding{{Right: " ", Overwrite: true}}
+	return tablewriter.Config{Header: cell, Row: cell}
+}
+
+func trimRight(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}

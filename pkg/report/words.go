@@ -1,0 +1,157 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+)
+
+// none stands where there is nothing to tell.
+const none = "-"
+
+// clean makes text from outside (names, a service's last words) fit to be
+// shown: one line, nothing that moves a cursor or turns the writing's
+// direction, at most limit characters.
+func clean(s string, limit int) string {
+	s = strings.Map(func(c rune) rune {
+		switch {
+		case unicode.IsSpace(c):
+			return ' '
+		case c == unicode.ReplacementChar || !unicode.IsPrint(c):
+			return -1
+		default:
+			return c
+		}
+	}, strings.ToValidUTF8(s, ""))
+	s = strings.Join(strings.Fields(s), " ")
+	if chars := []rune(s); len(chars) > limit {
+		return strings.TrimSpace(string(chars[:limit-1])) + "…"
+	}
+	return s
+}
+
+// How much of a text from outside is shown.
+const (
+	nameLength = 60
+	lineLength = 400
+)
+
+// plain turns the names of the file formats into words: "oom_killed" into
+// "OOM-killed", "cpu_bound" into "CPU bound".
+func plain(name string) string {
+	return strings.NewReplacer("oom_", "OOM-", "cpu_", "CPU ", "_", " ").Replace(name)
+}
+
+// outcome says how a cell ended: "p99 breached", "crashed (exit 3)".
+func (r Run) outcome(c analysis.Cell) string {
+	switch c.Outcome {
+	case analysis.Open:
+		return "still open"
+	case analysis.Breached:
+		if c.Breach != nil {
+			return c.Breach.Objective + " breached"
+		}
+	case analysis.Crashed:
+		if res := r.result(c.Trial); res != nil {
+			return fmt.Sprintf("crashed (exit %d)", res.Exit.Code)
+		}
+	case analysis.Passed, analysis.OOMKilled, analysis.NotReady, analysis.GeneratorLimited,
+		analysis.HostLimited, analysis.Inconclusive, analysis.NotMeasured:
+	}
+	return plain(string(c.Outcome))
+}
+
+// bracket says between which numbers of users a cell fails, both really run.
+func bracket(c analysis.Cell) string {
+	last, first := c.LastPass, c.FirstFail
+	switch {
+	case c.Outcome == analysis.NotMeasured:
+		return "not measured"
+	case c.Outcome == analysis.NotReady:
+		return "never ready"
+	case c.Outcome == analysis.Passed && last != nil:
+		return "carries " + analysis.Thousands(last.Users)
+	case last != nil && first != nil && last.Users < first.Users:
+		return analysis.Thousands(last.Users) + " – " + analysis.Thousands(first.Users) + " users"
+	case first != nil && last != nil:
+		return "fails holding " + analysis.Thousands(first.Users)
+	case first != nil:
+		return "below " + analysis.Thousands(first.Users) + " users"
+	case last != nil:
+		return "at least " + analysis.Thousands(last.Users)
+	case c.Outcome.Failed():
+		return "carries none"
+	default:
+		return "unknown"
+	}
+}
+
+// cause names why a cell failed, or nothing.
+func cause(c analysis.Cell) string {
+	if c.Cause == nil {
+		return ""
+	}
+	return plain(string(c.Cause.Label))
+}
+
+// notes are what a reader of a cell must know besides its numbers.
+func notes(c analysis.Cell) []string {
+	var out []string
+	if c.Why != "" {
+		out = append(out, clean("not measured: "+c.Why, lineLength))
+	}
+	for _, w := range c.Warnings {
+		out = append(out, clean(w, lineLength))
+	}
+	return out
+}
+
+// least names the minimal viable configuration, or nothing.
+func (r Run) least() string {
+	m := r.Surface.Minimal
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("minimal viable configuration: %s, %s/h, %.2f times the users asked for", m.Limits, dollars(m.PriceHour), m.Headroom)
+}
+
+func dollars(x float64) string { return "$" + strconv.FormatFloat(x, 'f', 4, 64) }
+
+// number writes x with separators, to a tenth below 100.
+func number(x float64) string {
+	if x < 99.95 {
+		return strconv.FormatFloat(math.Round(10*x)/10, 'f', -1, 64)
+	}
+	return analysis.Thousands(int(math.Round(x)))
+}
+
+// caption says how the numbers came about, without which they mean little.
+func (r Run) caption() string {
+	var parts []string
+	if e := r.Experiment; e != nil {
+		parts = append(parts, "ramp "+number(e.Users.Ramp().Rate())+" users/s", "wait "+wait(e.Users.Wait))
+	}
+	parts = append(parts, "objective "+r.Surface.Objective.String())
+	if h := r.Manifest.Host; h.CPUs > 0 {
+		parts = append(parts, clean(fmt.Sprintf("host %d CPUs, %s MiB, %s %s", h.CPUs, number(math.Floor(h.Memory.MiB())), h.Architecture, h.Kernel), lineLength))
+	}
+	return strings.Join(append(parts, "run "+clean(r.ID, nameLength)), "  ·  ")
+}
+
+func wait(w experiment.Wait) string {
+	switch {
+	case w.Pacing != nil:
+		return "pacing " + w.Pacing.String()
+	case len(w.Between) == 2:
+		return w.Between[0].String() + " to " + w.Between[1].String()
+	case w.Constant != nil:
+		return w.Constant.String()
+	default:
+		return "none"
+	}
+}
