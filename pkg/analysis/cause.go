@@ -58,12 +58,14 @@ func sinceLoad(r measure.Result) string {
 	return fmt.Sprintf(" at %.1f s", r.Exit.At.Sub(r.Loaded).Seconds())
 }
 
-// before returns the windows that led to the failure.
+// before returns the windows that led to the failure, until it was proven: a
+// request counts in the second in which it was due, but what kept it waiting
+// may have come a little later.
 func (s scanned) before(windows []measure.Window) []measure.Window {
 	if s.bad < 0 {
 		return nil
 	}
-	from, to := s.spans[s.bad].all.Start-lookBack, s.spans[s.bad].end()
+	from, to := s.spans[s.bad].all.Start-lookBack, s.spans[len(s.spans)-1].end()
 	var out []measure.Window
 	for _, w := range windows {
 		if w.Start >= from && w.Start < to {
@@ -134,7 +136,7 @@ func (s scanned) instrument() []string {
 			if w.Effort != nil && w.Usage != nil {
 				out = append(out, fmt.Sprintf("host %.0f %% idle while the service had %.2f CPU at %.0f s", 100*w.Effort.HostIdle, w.Usage.CPU, sp.end().Seconds()))
 			}
-		case open, good, bad:
+		case open, good, bad, silent:
 			continue
 		}
 		if len(out) == 3 {

@@ -26,8 +26,8 @@ func Watch(e *experiment.Experiment, t experiment.Trial, series measure.Series) 
 	s := scan(e, t.Limits, series.Windows, series.At, false)
 	v := Verdict{Trial: t, LastPass: s.lastPass(e)}
 	switch {
-	case s.failed():
-		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), s.breach
+	case s.proven:
+		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), &s.failed.Breach
 	case s.idle >= undecidedAfter:
 		v.Outcome = s.undecided()
 	}
@@ -53,8 +53,8 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	case !r.Ready:
 		v.Outcome = NotReady
 		v.Breach = &Breach{Objective: "ready", Observed: r.NotReady, Limit: e.Service.Ready.Within.String()}
-	case s.failed():
-		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), s.breach
+	case s.proven:
+		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), &s.failed.Breach
 		if r.Exit.OOMKills > 0 {
 			v.Outcome = OOMKilled
 		}
@@ -94,32 +94,39 @@ type scanned struct {
 	good   int           // index of the last good span before the failure, or -1
 	bad    int           // index of the first bad span of two running, or of one that nothing follows; or -1
 	proven bool          // two bad spans running
-	breach *Breach       // of the first bad span
+	failed *check        // what the first bad span missed
 	idle   time.Duration // how long, at the end, spans have decided nothing
 }
+
+// most is the share of a span's requests from which on a bad span, after which
+// nothing is asked any more, needs no other to be a failure.
+const most = 0.5
 
 // scan marks spans in order. Two bad ones running are a failure; spans that
 // decide nothing count neither way.
 func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) scanned {
 	s := scanned{now: now, good: -1, bad: -1}
 	for i, sp := range spans(windows, ended) {
-		m, breach := sp.judge(e, limits, now, ended)
+		m, missed := sp.judge(e, limits, now, ended)
 		if m == open {
 			break
 		}
 		s.spans, s.marks = append(s.spans, sp), append(s.marks, m)
 		switch {
 		case m == good:
-			s.good, s.bad, s.breach, s.idle = i, -1, nil, 0
+			s.good, s.bad, s.failed, s.idle = i, -1, nil, 0
 		case m == bad && s.bad >= 0:
 			s.proven = true
 			return s
 		case m == bad:
-			s.bad, s.breach, s.idle = i, breach, 0
-		default:
+			s.bad, s.failed, s.idle = i, missed, 0
+		case m != silent || sp.all.InFlight > 0:
 			s.idle += sp.all.Length
 		}
 	}
+	// Users who all wait for an answer send nothing more, so that a service
+	// that has stopped answering never gets a second bad span.
+	s.proven = (ended || s.idle >= undecidedAfter) && s.failed != nil && s.failed.missed > most
 	return s
 }
 
@@ -139,8 +146,6 @@ func (s *scanned) end(died []measure.Window) {
 		s.bad = len(s.spans) - 1
 	}
 }
-
-func (s scanned) failed() bool { return s.proven }
 
 func (s scanned) lastPass(e *experiment.Experiment) *Level {
 	if s.good < 0 {
@@ -194,7 +199,7 @@ func (s scanned) undecided() Outcome {
 			generator += sp.all.Length
 		case hostLimited:
 			host += sp.all.Length
-		case open, good, bad:
+		case open, good, bad, silent:
 		}
 	}
 	switch {

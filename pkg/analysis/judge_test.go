@@ -221,6 +221,17 @@ func TestFewRequestsAreJudgedTogether(t *testing.T) {
 	}
 }
 
+func TestAServiceThatStopsAnsweringFailsThoughNobodyAsksAgain(t *testing.T) {
+	ws := ramp()
+	ws[13].Done, ws[13].Response, ws[13].Service = 0, measure.Histogram{}, measure.Histogram{}
+	ws[14] = second(14, 1000, 0, 0)
+	r := result(ws, measure.Exit{})
+	r.Series.At = 24 * time.Second // the answers were waited for
+	if v := analysis.Judge(question(), r); v.Outcome != analysis.Breached || v.FirstFail.Users != 1000 {
+		t.Errorf("got %s, %+v", v.Outcome, v.FirstFail)
+	}
+}
+
 // What Watch decides while the load runs, Judge must say of the whole.
 func TestWatchAndJudgeAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -105,6 +105,7 @@ const (
 	bad                          // the objective didn't hold, and nothing but the service was the limit
 	generatorLimited             // the generator wasn't able to make this load: decides nothing
 	hostLimited                  // the objective didn't hold, but the host was the limit: decides nothing
+	silent                       // nothing was asked: decides nothing
 )
 
 // lagAllowance returns the most lateness of the generator, at the 99th
@@ -128,15 +129,17 @@ const (
 	cpuAtLimit    = 0.90
 )
 
-// judge marks the span as far as is known at now, and says which objective
+// judge marks the span as far as is known at now, and returns the check that
 // didn't hold. Its mark never changes later, unless it is open: a request that
 // waits longer than a limit will not have taken less when it is answered.
-func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time.Duration, ended bool) (mark, *Breach) {
+func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time.Duration, ended bool) (mark, *check) {
 	if s.all.Errors[measure.Own] > 0 || s.all.Lag.Quantile(0.99) > lagAllowance(e.Objective) {
 		return generatorLimited, nil
 	}
 	breach, decided := s.breach(e, now)
 	switch {
+	case s.all.Sent == 0:
+		return silent, nil
 	case breach != nil && s.starved(limits):
 		return hostLimited, breach
 	case breach != nil:
@@ -162,15 +165,15 @@ func (s span) starved(limits experiment.Limits) bool {
 	return false
 }
 
-// breach returns the objective that is missed by the widest margin, or nil.
+// breach returns the check that is missed by the widest margin, or nil.
 // decided says that no request which still waits could bring one about.
-func (s span) breach(e *experiment.Experiment, now time.Duration) (worst *Breach, decided bool) {
+func (s span) breach(e *experiment.Experiment, now time.Duration) (worst *check, decided bool) {
 	decided = true
 	margin := math.Inf(-1)
 	for _, c := range s.checks(e, now) {
 		decided = decided && c.decided
 		if c.broken && c.margin > margin {
-			worst, margin = &c.Breach, c.margin
+			worst, margin = &c, c.margin
 		}
 	}
 	return worst, decided
@@ -181,6 +184,7 @@ type check struct {
 	Breach
 	broken, decided bool
 	margin          float64 // ln(observed/limit): how far beyond the limit
+	missed          float64 // share of the requests that miss it, 0 to 1
 }
 
 func (s span) checks(e *experiment.Experiment, now time.Duration) []check {
@@ -191,7 +195,7 @@ func (s span) checks(e *experiment.Experiment, now time.Duration) []check {
 		cs = append(cs, check{
 			Breach: Breach{Objective: "errors", Observed: percent(rate), Limit: limit.String()},
 			broken: failed > allowed, decided: failed+s.all.Pending() <= allowed,
-			margin: math.Log(rate / float64(*limit)),
+			margin: math.Log(rate / float64(*limit)), missed: rate,
 		})
 	}
 	if limit := e.Objective.Goodput; limit != nil {
@@ -218,7 +222,7 @@ func (s span) quantiles(e *experiment.Experiment, now time.Duration) []check {
 		cs = append(cs, check{
 			Breach: Breach{Objective: q.Name, Observed: Short(observed), Limit: experiment.Duration(q.Limit).String()},
 			broken: late > allowed, decided: late+young <= allowed,
-			margin: math.Log(float64(observed) / float64(q.Limit)),
+			margin: math.Log(float64(observed) / float64(q.Limit)), missed: float64(late) / float64(max(1, h.Count())),
 		})
 	}
 	return cs
@@ -231,7 +235,7 @@ func (s span) goodput(e *experiment.Experiment, limit float64) check {
 	return check{
 		Breach: Breach{Objective: "goodput", Observed: percent(share), Limit: experiment.Share(limit).String()},
 		broken: float64(s.all.Done+s.all.Pending()) < limit*demand, decided: float64(s.all.Done) >= limit*demand,
-		margin: math.Log(limit / share),
+		margin: math.Log(limit / share), missed: 1 - min(1, share),
 	}
 }
 
@@ -250,7 +254,7 @@ func Short(d time.Duration) string {
 	switch {
 	case d >= time.Minute:
 		return d.Round(time.Second).String()
-	case d >= time.Second:
+	case d >= 999500*time.Microsecond: // what three digits of a millisecond can't write
 		return fmt.Sprintf("%.3gs", d.Seconds())
 	default:
 		return fmt.Sprintf("%.3gms", float64(d)/float64(time.Millisecond))

@@ -101,24 +101,24 @@ func unviable(s Surface, measured []Cell, load, within string) string {
 		return fmt.Sprintf("Which configuration carries %s %s isn't known: %s.", load, within, reasons(unknown))
 	}
 	if len(measured) == 1 {
-		return fmt.Sprintf("%s, the only configuration measured, doesn't carry %s %s%s.", measured[0].Trial.Limits, load, within, most(measured))
+		return fmt.Sprintf("%s, the only configuration measured, doesn't carry %s %s%s.", measured[0].Trial.Limits, load, within, best(measured))
 	}
-	return fmt.Sprintf("None of the %d measured configurations carries %s %s%s.", len(measured), load, within, most(measured))
+	return fmt.Sprintf("None of the %d measured configurations carries %s %s%s.", len(measured), load, within, best(measured))
 }
 
-// most names the cell that carried the most users.
-func most(cells []Cell) string {
+// best names the cell that carried the most users.
+func best(cells []Cell) string {
 	users := func(c Cell) int {
 		if c.LastPass == nil {
 			return 0
 		}
 		return c.LastPass.Users
 	}
-	best := slices.MaxFunc(cells, func(a, b Cell) int { return cmp.Compare(users(a), users(b)) })
-	if users(best) == 0 {
+	top := slices.MaxFunc(cells, func(a, b Cell) int { return cmp.Compare(users(a), users(b)) })
+	if users(top) == 0 {
 		return "; none carried any"
 	}
-	return fmt.Sprintf("; the most was %s on %s", Thousands(users(best)), best.Trial.Limits)
+	return fmt.Sprintf("; the most was %s on %s", Thousands(users(top)), top.Trial.Limits)
 }
 
 // cheaperUnknown returns the cells that could still turn out to be viable for

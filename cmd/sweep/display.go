@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/sweep"
+)
+
+// plainEvery is how often progress is written where there is no terminal.
+const plainEvery = 5 * time.Second
+
+// display shows a sweep's progress: one live line on a terminal, a plain line
+// every few seconds elsewhere.
+type display struct {
+	w      io.Writer
+	target int
+	width  int // of the terminal; 0 where there is none
+	quiet  bool
+	live   bool // an unfinished line stands on the terminal
+	last   time.Time
+}
+
+func newDisplay(w io.Writer, quiet bool, e *experiment.Experiment) *display {
+	d := &display{w: w, target: e.Users.Target, quiet: quiet}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		d.width = 80
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			d.width = width
+		}
+	}
+	return d
+}
+
+// observe is told of every change.
+func (d *display) observe(p sweep.Progress) {
+	if d.quiet {
+		return
+	}
+	switch p.Phase {
+	case sweep.Starting:
+		d.line(heading(p) + "starting")
+	case sweep.Booting:
+		d.transient(heading(p) + "waiting until the service is ready")
+	case sweep.Loading:
+		d.transient(heading(p) + d.loading(p))
+		if d.width == 0 && time.Since(d.last) >= plainEvery {
+			d.last = time.Now()
+			d.line(heading(p) + d.loading(p))
+		}
+	case sweep.Stopping:
+		d.transient(heading(p) + "stopping")
+	case sweep.Recorded:
+		d.line(heading(p) + conclusion(p.Verdict))
+	}
+}
+
+// end finishes an unfinished live line.
+func (d *display) end() {
+	if d.live {
+		fmt.Fprint(d.w, "\r\x1b[K")
+		d.live = false
+	}
+}
+
+// line writes a line that stays.
+func (d *display) line(text string) {
+	d.end()
+	fmt.Fprintln(d.w, text)
+}
+
+// transient writes a line that the next one replaces; only on a terminal.
+func (d *display) transient(text string) {
+	if d.width == 0 {
+		return
+	}
+	if runes := []rune(text); len(runes) >= d.width {
+		text = string(runes[:d.width-1])
+	}
+	fmt.Fprint(d.w, "\r\x1b[K"+text)
+	d.live = true
+}
+
+func heading(p sweep.Progress) string {
+	return fmt.Sprintf("trial %d of %d  %-14s ", p.Number, p.Of, p.Trial.Limits)
+}
+
+// loading describes the last second of load.
+func (d *display) loading(p sweep.Progress) string {
+	w := p.Series.Last()
+	if w == nil {
+		return "loading"
+	}
+	parts := []string{
+		fmt.Sprintf("%s/%s users", analysis.Thousands(w.Users), analysis.Thousands(d.target)),
+		fmt.Sprintf("%s req/s", analysis.Thousands(int(float64(w.Done)/w.Length.Seconds()))),
+		"p95 " + analysis.Short(w.Response.Quantile(0.95)),
+		fmt.Sprintf("%d errors", w.Failed()),
+	}
+	if u := w.Usage; u != nil {
+		parts = append(parts, fmt.Sprintf("CPU %.2f", u.CPU), fmt.Sprintf("%.0f MiB", u.Memory.MiB()))
+	}
+	return strings.Join(append(parts, "at most "+p.TimeLeft.Round(time.Second).String()+" left"), "  ")
+}
+
+// conclusion says in a line how a trial ended.
+func conclusion(v analysis.Verdict) string {
+	text := strings.ReplaceAll(string(v.Outcome), "_", " ")
+	if v.LastPass != nil {
+		text += fmt.Sprintf(", last pass %s users", analysis.Thousands(v.LastPass.Users))
+	}
+	if v.FirstFail != nil {
+		text += fmt.Sprintf(", first fail %s users", analysis.Thousands(v.FirstFail.Users))
+	}
+	if b := v.Breach; b != nil && b.Limit != "" {
+		text += fmt.Sprintf(" (%s %s, limit %s)", b.Objective, b.Observed, b.Limit)
+	}
+	return text
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/engine"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+	"sweep/pkg/search"
+	"sweep/pkg/sweep"
+)
+
+func planVerb(c console) *cli.Command {
+	return &cli.Command{
+		Name:        "plan",
+		Usage:       "show the trials in order and how long they take, without running any",
+		UsageText:   "sweep plan FILE [--json]",
+		Description: "Example:\n   sweep plan experiments/matrix.yaml",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the plan as JSON"}},
+		Action: func(x *cli.Context) error {
+			file, err := oneArgument(x, "one experiment file")
+			if err != nil {
+				return err
+			}
+			return plan(x.Context, c.out, file, x.Bool("json"))
+		},
+	}
+}
+
+// planned is a plan as JSON.
+type planned struct {
+	Schema  string         `json:"schema"`
+	Seconds float64        `json:"seconds"` // at most, without the service's boot
+	Trials  []plannedTrial `json:"trials"`
+}
+
+type plannedTrial struct {
+	experiment.Trial
+	Seconds float64 `json:"seconds"`
+	Skipped string  `json:"skipped,omitempty"` // why it won't be run
+	Warning string  `json:"warning,omitempty"` // what makes its answer doubtful
+}
+
+func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
+	e, err := readExperiment(file)
+	if err != nil {
+		return err
+	}
+	host, hostErr := thisHost(ctx)
+	p := planTrials(e, host)
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(p)
+	}
+	fmt.Fprintf(w, "%s: %d trials, at most %s\n", e.Name, len(p.Trials), roundly(p.Seconds))
+	fmt.Fprintf(w, "%s users, %s\n", analysis.Thousands(e.Users.Target), e.Objective)
+	if hostErr != nil {
+		fmt.Fprintf(w, "The engine didn't answer, so nothing is said of what it can't do: %v\n", hostErr)
+	}
+	for i, t := range p.Trials {
+		fmt.Fprintf(w, "%3d. %-16s %s", i+1, t.Limits, roundly(t.Seconds))
+		switch {
+		case t.Skipped != "":
+			fmt.Fprintf(w, "  not run: %s", t.Skipped)
+		case t.Warning != "":
+			fmt.Fprintf(w, "  %s", t.Warning)
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
+}
+
+func planTrials(e *experiment.Experiment, host measure.Host) planned {
+	p := planned{Schema: "sweep.plan/v1"}
+	for _, t := range search.Plan(e) {
+		pt := plannedTrial{Trial: t, Skipped: analysis.Impossible(t.Limits, host), Warning: crowded(t.Limits, host)}
+		if pt.Skipped == "" {
+			pt.Seconds = sweep.TrialTime(e).Seconds()
+		}
+		p.Seconds += pt.Seconds
+		p.Trials = append(p.Trials, pt)
+	}
+	return p
+}
+
+// crowded warns where service and generator will want the same cores.
+func crowded(l experiment.Limits, host measure.Host) string {
+	if host.CPUs == 0 || l.CPU.Float()+1 <= float64(host.CPUs) {
+		return ""
+	}
+	return fmt.Sprintf("leaves the generator less than a core of the host's %d: seconds in which they fight don't count", host.CPUs)
+}
+
+func thisHost(ctx context.Context) (measure.Host, error) {
+	eng, err := engine.Connect(ctx)
+	if err != nil {
+		return measure.Host{}, err //nolint:wrapcheck // says what to do
+	}
+	defer eng.Close()
+	return eng.Host(ctx) //nolint:wrapcheck // says what failed
+}
+
+func roundly(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second)
+}

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/engine"
+	"sweep/pkg/experiment"
+	"sweep/pkg/load"
+	"sweep/pkg/measure"
+	"sweep/pkg/report"
+	"sweep/pkg/search"
+	"sweep/pkg/store"
+	"sweep/pkg/sweep"
+)
+
+func runVerb(c console) *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "run an experiment; again: continue it",
+		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json]\n   sweep run --schema",
+		Description: "Starts the service under each limit of the matrix, ramps users up until it fails or\n" +
+			"has carried them all, and prints the answer. What is recorded isn't repeated.\n" +
+			"Example:\n   sweep run experiments/matrix.yaml",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "results", Value: "results", Usage: "keep results in `DIR`"},
+			&cli.StringFlag{Name: "only", Usage: "run only these `CELLS`: cpus=1,memory=200M, or one of the two"},
+			&cli.BoolFlag{Name: "fresh", Usage: "start a new run even where an unfinished one could be continued"},
+			&cli.BoolFlag{Name: "quiet", Usage: "show no progress"},
+			&cli.BoolFlag{Name: "json", Usage: "print the answer as JSON instead of a table"},
+			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of experiment files and stop"},
+		},
+		Action: func(x *cli.Context) error {
+			if x.Bool("schema") {
+				return printSchema(c.out)
+			}
+			file, err := oneArgument(x, "one experiment file")
+			if err != nil {
+				return err
+			}
+			return run(x.Context, c, runOptions{
+				file: file, results: x.String("results"), only: x.String("only"),
+				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"),
+			})
+		},
+	}
+}
+
+type runOptions struct {
+	file, results, only string
+	fresh, quiet, json  bool
+}
+
+// again returns the command that continues a run with these options.
+func (o runOptions) again() string {
+	parts := []string{"sweep", "run", quoted(o.file)}
+	if o.results != "results" {
+		parts = append(parts, "--results", quoted(o.results))
+	}
+	if o.only != "" {
+		parts = append(parts, "--only", quoted(o.only))
+	}
+	return strings.Join(parts, " ")
+}
+
+// quoted makes s one word of a shell's command line.
+func quoted(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-=,:+@%", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func printSchema(w io.Writer) error {
+	text, err := experiment.Schema()
+	if err != nil {
+		return fmt.Errorf("making the schema: %w", err)
+	}
+	_, err = w.Write(text)
+	return err //nolint:wrapcheck // nothing to add to a closed pipe
+}
+
+// run runs the experiment and prints its answer.
+func run(ctx context.Context, c console, o runOptions) error {
+	e, err := readExperiment(o.file)
+	if err != nil {
+		return err
+	}
+	if err := only(e, o.only); err != nil {
+		return err
+	}
+	eng, err := engine.Connect(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // says what to do
+	}
+	defer eng.Close()
+	results, err := open(ctx, c, eng, e, o)
+	if err != nil {
+		return err
+	}
+	defer results.Close()
+	sweepErr := measureAll(ctx, c, eng, e, results, o)
+	if sweepErr != nil {
+		return unfinished(ctx, c, e, results, o, sweepErr)
+	}
+	return conclude(c, results, o.json)
+}
+
+// open continues the newest run of the experiment, if it asked the same of the
+// same service on the same host, or begins a new one.
+func open(ctx context.Context, c console, eng *engine.Engine, e *experiment.Experiment, o runOptions) (*store.Run, error) {
+	m, err := manifest(ctx, eng, e)
+	if err != nil {
+		return nil, err
+	}
+	last, err := store.Latest(o.results, e.Name)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says which file and what to do
+	}
+	switch {
+	case last == nil || o.fresh:
+	case last.Manifest.Question != m.Question:
+		fmt.Fprintf(c.err, "The experiment has changed since %s: this is a new run.\n", last.Dir())
+	case last.Manifest.ImageID != m.ImageID:
+		fmt.Fprintf(c.err, "The image %s has changed since %s: this is a new run.\n", m.Image, last.Dir())
+	case !last.Manifest.Host.Same(m.Host):
+		fmt.Fprintf(c.err, "%s was measured on another host or engine: this is a new run.\n", last.Dir())
+	default:
+		return resume(c, last, e)
+	}
+	return store.Create(o.results, e, m) //nolint:wrapcheck // says which file and what to do
+}
+
+func resume(c console, run *store.Run, e *experiment.Experiment) (*store.Run, error) {
+	// A file that can't be read is found before anything is started.
+	if _, err := run.Results(); err != nil {
+		return nil, err //nolint:wrapcheck // says which file and what to do
+	}
+	if err := run.Lock(); err != nil {
+		return nil, err //nolint:wrapcheck // likewise
+	}
+	recorded := 0
+	for _, t := range search.Plan(e) {
+		if run.Has(t) {
+			recorded++
+		}
+	}
+	if recorded == len(search.Plan(e)) {
+		fmt.Fprintf(c.err, "Everything is recorded in %s; --fresh measures it anew.\n", run.Dir())
+	} else {
+		fmt.Fprintf(c.err, "Continuing %s: %d of %d trials are recorded.\n", run.Dir(), recorded, len(search.Plan(e)))
+	}
+	// Cells recorded before, but not asked for now, stay part of the run.
+	asked := *e
+	asked.Matrix = experiment.Matrix{List: append(e.Matrix.Cells(), run.Experiment.Matrix.Cells()...)}
+	asked.Matrix.List = asked.Matrix.Cells()
+	if err := run.Ask(&asked); err != nil {
+		return nil, errors.Join(err, run.Close())
+	}
+	return run, nil
+}
+
+func manifest(ctx context.Context, eng *engine.Engine, e *experiment.Experiment) (measure.Manifest, error) {
+	host, err := eng.Host(ctx)
+	if err != nil {
+		return measure.Manifest{}, err //nolint:wrapcheck // says what failed
+	}
+	image, err := eng.Image(ctx, e.Service.Image)
+	if err != nil {
+		return measure.Manifest{}, err //nolint:wrapcheck // says what to do
+	}
+	now := time.Now().UTC()
+	return measure.Manifest{
+		Schema: store.ManifestSchema, Run: store.NewID(now), Began: now, Question: e.Digest(), Version: version(),
+		Image: e.Service.Image, ImageID: image.ID, Digests: image.Digests, Seed: e.Search.Seed, Host: host,
+	}, nil
+}
+
+// measureAll runs the trials that aren't recorded yet. Whatever it put into
+// the engine is gone when it returns.
+func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experiment.Experiment, results *store.Run, o runOptions) (err error) {
+	host := results.Manifest.Host
+	skip := func(l experiment.Limits) bool { return analysis.Impossible(l, host) != "" }
+	announce(c.err, e, host)
+	if _, ok := search.Next(e, func(t experiment.Trial) bool { return skip(t.Limits) || results.Has(t) }); !ok {
+		return nil
+	}
+	owner, err := ownerOf(results)
+	if err != nil {
+		return err
+	}
+	removed, err := clean(ctx, eng, owner.Dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range removed {
+		fmt.Fprintf(c.err, "Removed %s, left by a run that was killed.\n", name)
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding the load agent, which is this program: %w", err)
+	}
+	agent, err := eng.LoadAgent(ctx, owner, binary)
+	if err != nil {
+		return err //nolint:wrapcheck // says what to do
+	}
+	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
+	image := engine.Image{Ref: results.Manifest.Image, ID: results.Manifest.ImageID}
+	show := newDisplay(c.err, o.quiet, e)
+	defer show.end()
+	s := sweep.Sweep{
+		Experiment: e,
+		Service:    eng.Service(engine.Spec{Owner: owner, Image: image, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
+		Generator: &load.Remote{
+			Attach: agent.Attach,
+			Plan:   func(address string) load.Plan { return load.NewPlan(e, address, []byte(e.Request.Body.Resolved)) },
+		},
+		Recorder: results,
+		Skip:     skip,
+		Observe:  show.observe,
+	}
+	return s.Run(ctx) //nolint:wrapcheck // says which trial
+}
+
+// announce says what is about to happen and what can't.
+func announce(w io.Writer, e *experiment.Experiment, host measure.Host) {
+	for _, l := range e.Matrix.Cells() {
+		if why := analysis.Impossible(l, host); why != "" {
+			fmt.Fprintf(w, "%s is not run: %s.\n", l, why)
+		} else if warning := crowded(l, host); warning != "" {
+			fmt.Fprintf(w, "%s %s.\n", l, warning)
+		}
+	}
+}
+
+// unfinished says what became of a sweep that was stopped, by the user or by
+// an instrument that failed, and how to go on.
+func unfinished(ctx context.Context, c console, e *experiment.Experiment, results *store.Run, o runOptions, err error) error {
+	recorded := 0
+	for _, t := range search.Plan(e) {
+		if results.Has(t) {
+			recorded++
+		}
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(c.err, "Interrupted.")
+		if other := besides(err, context.Canceled); other != nil {
+			fmt.Fprintln(c.err, "sweep:", other)
+		}
+	}
+	fmt.Fprintf(c.err, "%d of %d trials are recorded in %s.\nContinue with: %s\n", recorded, len(search.Plan(e)), results.Dir(), o.again())
+	return err
+}
+
+// besides returns what err holds besides target, nil where that is all.
+func besides(err, target error) error {
+	if !errors.Is(err, target) {
+		return err
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // walks the tree itself
+		var rest []error
+		for _, e := range joined.Unwrap() {
+			rest = append(rest, besides(e, target))
+		}
+		return errors.Join(rest...)
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return besides(inner, target)
+	}
+	return nil
+}
+
+// conclude prints the answer and remakes the report.
+func conclude(c console, results *store.Run, asJSON bool) error {
+	r, err := judge(results)
+	if err != nil {
+		return err
+	}
+	format := "table"
+	if asJSON {
+		format = "json"
+	}
+	if err := writeReport(r, results.ReportDir()); err != nil {
+		return err
+	}
+	if err := printReport(c.out, r, format); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.err, "\nResults: %s\nPlot:    %s\n", results.Dir(), filepath.Join(results.ReportDir(), "matrix.svg"))
+	return nil
+}
+
+// judge reads a run and judges it.
+func judge(results *store.Run) (report.Run, error) {
+	measured, err := results.Results()
+	if err != nil {
+		return report.Run{}, err //nolint:wrapcheck // says which file and what to do
+	}
+	return report.Run{
+		ID: results.Manifest.Run, Experiment: results.Experiment, Manifest: results.Manifest, Results: measured,
+		Surface: analysis.Analyse(results.Experiment, results.Manifest.Host, measured),
+	}, nil
+}
