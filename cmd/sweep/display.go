@@ -98,11 +98,12 @@ func (d *display) loading(p sweep.Progress) string {
 	if w == nil {
 		return "loading"
 	}
+	now := p.Tick.Sum() // what came in the last second, whenever it was due
 	parts := []string{
 		fmt.Sprintf("%s/%s users", analysis.Thousands(w.Users), analysis.Thousands(d.target)),
-		fmt.Sprintf("%s req/s", analysis.Thousands(int(float64(w.Done)/w.Length.Seconds()))),
-		"p95 " + analysis.Short(w.Response.Quantile(0.95)),
-		fmt.Sprintf("%d errors", w.Failed()),
+		analysis.Thousands(int(now.Done)) + " req/s",
+		"p95 " + analysis.Short(now.Response.Quantile(0.95)),
+		fmt.Sprintf("%d errors", now.Failed()),
 	}
 	if u := w.Usage; u != nil {
 		parts = append(parts, fmt.Sprintf("CPU %.2f", u.CPU), fmt.Sprintf("%.0f MiB", u.Memory.MiB()))

@@ -26,7 +26,7 @@ func readExperiment(path string) (*experiment.Experiment, error) {
 		}
 		// From here on the body is part of the question, wherever it came from.
 		e.Request.BodyFile = ""
-		e.Request.Body = experiment.Value{Written: string(body), Resolved: string(body)}
+		e.Request.Body = experiment.Literal(string(body))
 	}
 	return e, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -79,6 +80,11 @@ func newBench(t *testing.T, settings ...string) *bench {
 // ask writes the small experiment anew.
 func (b *bench) ask(settings ...string) {
 	b.t.Helper()
+	b.write("small.yaml", experimentWith(settings...))
+}
+
+// experimentWith returns the small experiment with settings.
+func experimentWith(settings ...string) string {
 	defaults := []string{
 		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s",
 	}
@@ -87,7 +93,7 @@ func (b *bench) ask(settings ...string) {
 		key, value, _ := strings.Cut(s, "=")
 		text = strings.ReplaceAll(text, "@"+key+"@", value)
 	}
-	b.write("small.yaml", text)
+	return text
 }
 
 func (b *bench) write(name, text string) {
@@ -103,9 +109,14 @@ func (b *bench) command(env []string, args ...string) *exec.Cmd {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(b.t.Context(), path, args...)
-	cmd.Dir = b.dir
+	cmd := command(b.t.Context(), path, b.dir, args...)
 	cmd.Env = append(os.Environ(), env...)
+	return cmd
+}
+
+func command(ctx context.Context, path, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = dir
 	return cmd
 }
 

@@ -32,8 +32,11 @@ const (
 
 func main() {
 	// The second signal meets no handler any more and ends sweep at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop)
+	// Whoever read our output may go: that must not end sweep before it has
+	// cleaned up.
+	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(execute(ctx, os.Args, console{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 

@@ -33,7 +33,7 @@ func restore(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	defer eng.Close()
+	defer eng.Close() //nolint:errcheck // nothing is under way any more
 	removed, err := clean(ctx, eng, "")
 	for _, name := range removed {
 		fmt.Fprintln(w, "removed", name)

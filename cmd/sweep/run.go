@@ -105,12 +105,12 @@ func run(ctx context.Context, c console, o runOptions) error {
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	defer eng.Close()
+	defer eng.Close() //nolint:errcheck // nothing is under way any more
 	results, err := open(ctx, c, eng, e, o)
 	if err != nil {
 		return err
 	}
-	defer results.Close()
+	defer results.Close() //nolint:errcheck // what was written is on the disk
 	sweepErr := measureAll(ctx, c, eng, e, results, o)
 	if sweepErr != nil {
 		return unfinished(ctx, c, e, results, o, sweepErr)
@@ -125,12 +125,15 @@ func open(ctx context.Context, c console, eng *engine.Engine, e *experiment.Expe
 	if err != nil {
 		return nil, err
 	}
+	if o.fresh {
+		return store.Create(o.results, e, m) //nolint:wrapcheck // says which file and what to do
+	}
 	last, err := store.Latest(o.results, e.Name)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says which file and what to do
+		return nil, err //nolint:wrapcheck // likewise
 	}
 	switch {
-	case last == nil || o.fresh:
+	case last == nil:
 	case last.Manifest.Question != m.Question:
 		fmt.Fprintf(c.err, "The experiment has changed since %s: this is a new run.\n", last.Dir())
 	case last.Manifest.ImageID != m.ImageID:
@@ -138,12 +141,12 @@ func open(ctx context.Context, c console, eng *engine.Engine, e *experiment.Expe
 	case !last.Manifest.Host.Same(m.Host):
 		fmt.Fprintf(c.err, "%s was measured on another host or engine: this is a new run.\n", last.Dir())
 	default:
-		return resume(c, last, e)
+		return resume(c, last, e, o.only != "")
 	}
 	return store.Create(o.results, e, m) //nolint:wrapcheck // says which file and what to do
 }
 
-func resume(c console, run *store.Run, e *experiment.Experiment) (*store.Run, error) {
+func resume(c console, run *store.Run, e *experiment.Experiment, part bool) (*store.Run, error) {
 	// A file that can't be read is found before anything is started.
 	if _, err := run.Results(); err != nil {
 		return nil, err //nolint:wrapcheck // says which file and what to do
@@ -162,10 +165,11 @@ func resume(c console, run *store.Run, e *experiment.Experiment) (*store.Run, er
 	} else {
 		fmt.Fprintf(c.err, "Continuing %s: %d of %d trials are recorded.\n", run.Dir(), recorded, len(search.Plan(e)))
 	}
-	// Cells recorded before, but not asked for now, stay part of the run.
 	asked := *e
-	asked.Matrix = experiment.Matrix{List: append(e.Matrix.Cells(), run.Experiment.Matrix.Cells()...)}
-	asked.Matrix.List = asked.Matrix.Cells()
+	if part { // of the matrix: the rest of it is still asked for
+		asked.Matrix.List = append(e.Matrix.Cells(), run.Experiment.Matrix.Cells()...)
+		asked.Matrix = experiment.Matrix{List: asked.Matrix.Cells()}
+	}
 	if err := run.Ask(&asked); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
@@ -269,7 +273,7 @@ func besides(err, target error) error {
 	if !errors.Is(err, target) {
 		return err
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // walks the tree itself
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var rest []error
 		for _, e := range joined.Unwrap() {
 			rest = append(rest, besides(e, target))

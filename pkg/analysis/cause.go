@@ -133,7 +133,9 @@ func (s scanned) instrument() []string {
 			}
 		case hostLimited:
 			w := sp.windows[len(sp.windows)-1]
-			if w.Effort != nil && w.Usage != nil {
+			if w.Effort != nil && w.Usage == nil {
+				out = append(out, fmt.Sprintf("host %.0f %% idle while nothing is known of the service's CPU at %.0f s", 100*w.Effort.HostIdle, sp.end().Seconds()))
+			} else if w.Effort != nil {
 				out = append(out, fmt.Sprintf("host %.0f %% idle while the service had %.2f CPU at %.0f s", 100*w.Effort.HostIdle, w.Usage.CPU, sp.end().Seconds()))
 			}
 		case open, good, bad, silent:

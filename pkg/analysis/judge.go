@@ -38,8 +38,9 @@ func Watch(e *experiment.Experiment, t experiment.Trial, series measure.Series) 
 // arguments, so it says the same whenever it is asked.
 func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	v := Verdict{Trial: r.Trial, PeakMemory: peakMemory(r), Warnings: append([]string(nil), r.Warnings...)}
-	windows, last := r.Series.Windows, []measure.Window(nil)
-	if r.Exit.Died {
+	windows, last := ended(r.Series.Windows), []measure.Window(nil)
+	dead := diedUnderLoad(r)
+	if dead {
 		windows, last = split(windows, r.Exit.At.Sub(r.Loaded))
 	}
 	s := scan(e, r.Trial.Limits, windows, r.Series.At, true)
@@ -47,7 +48,7 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	v.LastPass = s.lastPass(e)
 	v.CPUSecondsPerRequest = cpuPerRequest(s)
 	switch {
-	case r.Exit.Died:
+	case dead:
 		v.Outcome, v.Breach = died(r.Exit), &Breach{Objective: "alive", Observed: string(died(r.Exit))}
 		v.FirstFail = s.firstFail(e)
 	case !r.Ready:
@@ -62,8 +63,36 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 		s.conclude(e, &v)
 	}
 	v.Cause = cause(v, r, s)
-	v.Warnings = append(v.Warnings, s.warnings(e)...)
+	v.Warnings = append(append(v.Warnings, aftermath(v, r)...), s.warnings(e)...)
 	return v
+}
+
+// diedUnderLoad reports whether the service died before the load was taken
+// away. That all its connections break then is more than it was asked to stand.
+func diedUnderLoad(r measure.Result) bool {
+	return r.Exit.Died && (!r.Ready || !r.Exit.At.After(r.Loaded.Add(r.Series.At+time.Second)))
+}
+
+// aftermath tells what befell the service without deciding the outcome.
+func aftermath(v Verdict, r measure.Result) []string {
+	var out []string
+	if r.Exit.Died && !diedUnderLoad(r) {
+		out = append(out, fmt.Sprintf("the service ended with exit code %d when the load was taken away", r.Exit.Code))
+	}
+	if r.Exit.OOMKills > 0 && v.Outcome != OOMKilled {
+		out = append(out, fmt.Sprintf("the kernel killed a process of the service for memory, %d times", r.Exit.OOMKills))
+	}
+	return out
+}
+
+// ended returns the windows without the last seconds' that were only begun.
+func ended(windows []measure.Window) []measure.Window {
+	for n := len(windows); n > 0; n-- {
+		if windows[n-1].Length > 0 {
+			return windows[:n]
+		}
+	}
+	return nil
 }
 
 func died(exit measure.Exit) Outcome {
@@ -93,13 +122,13 @@ type scanned struct {
 
 	good   int           // index of the last good span before the failure, or -1
 	bad    int           // index of the first bad span of two running, or of one that nothing follows; or -1
-	proven bool          // two bad spans running
+	proven bool          // two bad spans running, or one after which the service has stopped answering
 	failed *check        // what the first bad span missed
 	idle   time.Duration // how long, at the end, spans have decided nothing
 }
 
-// most is the share of a span's requests from which on a bad span, after which
-// nothing is asked any more, needs no other to be a failure.
+// most is the share, of a bad span's requests and of the users at the end, from
+// which on a service that leaves them waiting has stopped answering.
 const most = 0.5
 
 // scan marks spans in order. Two bad ones running are a failure; spans that
@@ -124,10 +153,23 @@ func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.
 			s.idle += sp.all.Length
 		}
 	}
-	// Users who all wait for an answer send nothing more, so that a service
-	// that has stopped answering never gets a second bad span.
-	s.proven = (ended || s.idle >= undecidedAfter) && s.failed != nil && s.failed.missed > most
+	s.proven = s.stuck() && (ended || s.idle >= undecidedAfter)
 	return s
+}
+
+// stuck reports whether the service has stopped answering: users who all wait
+// for an answer send nothing more, so that there will be no second bad span.
+func (s scanned) stuck() bool {
+	if s.failed == nil || s.failed.missed <= most {
+		return false
+	}
+	for _, m := range s.marks[s.bad+1:] {
+		if m != silent {
+			return false
+		}
+	}
+	last := s.spans[len(s.spans)-1].all
+	return float64(last.InFlight) > most*float64(last.Users)
 }
 
 // end adds the windows in which the service died. They are bad whatever was
@@ -168,7 +210,7 @@ func (s scanned) conclude(e *experiment.Experiment, v *Verdict) {
 	var at []measure.Window
 	var requests uint64
 	for i, sp := range s.spans {
-		if sp.all.Users < e.Users.Target {
+		if sp.all.Users < e.Users.Target || s.marks[i] == silent {
 			continue
 		}
 		held += sp.all.Length
@@ -180,6 +222,7 @@ func (s scanned) conclude(e *experiment.Experiment, v *Verdict) {
 			at, requests = append(at, sp.windows...), sp.requests
 		}
 	}
+	held = max(held, planned(e.Users)) // a load that was given up early held less
 	if goods > 0 && float64(counted) >= holdCounts*float64(held) && float64(goods) >= holdGood*float64(counted) {
 		hold := pool(at)
 		hold.all.Length, hold.requests = goods, requests
@@ -188,6 +231,17 @@ func (s scanned) conclude(e *experiment.Experiment, v *Verdict) {
 		return
 	}
 	v.Outcome = s.undecided()
+}
+
+// planned returns how long the ramp asks for the target, in whole seconds.
+func planned(u experiment.Users) (d time.Duration) {
+	ramp := u.Ramp()
+	for at := time.Duration(0); at < ramp.Length(); at += time.Second {
+		if n, _ := ramp.Users(at); n >= u.Target {
+			d += time.Second
+		}
+	}
+	return d
 }
 
 // undecided says why nothing was decided: what was the limit for most seconds.

@@ -37,7 +37,7 @@ func second(i, users, n int, took time.Duration) measure.Window {
 	h := measure.NewHistogram(measure.Bucket{Value: took, Count: uint64(n)})
 	return measure.Window{
 		Start: time.Duration(i) * time.Second, Length: time.Second, Users: users,
-		Sent: uint64(n), Done: uint64(n), Service: h, Response: h,
+		Sent: uint64(n), Done: uint64(n), Answered: uint64(n), Service: h, Response: h,
 		Lag:    measure.NewHistogram(measure.Bucket{Value: time.Millisecond, Count: uint64(n)}),
 		Usage:  &measure.Usage{CPU: 0.5, Throttled: new(0.1), Memory: 100 * experiment.MiB},
 		Effort: &measure.Effort{CPU: 0.2, HostIdle: 0.5},
@@ -226,9 +226,77 @@ func TestAServiceThatStopsAnsweringFailsThoughNobodyAsksAgain(t *testing.T) {
 	ws[13].Done, ws[13].Response, ws[13].Service = 0, measure.Histogram{}, measure.Histogram{}
 	ws[14] = second(14, 1000, 0, 0)
 	r := result(ws, measure.Exit{})
-	r.Series.At = 24 * time.Second // the answers were waited for
+	r.Series.Windows[14].InFlight, r.Series.At = 1000, 24*time.Second // the answers were waited for
 	if v := analysis.Judge(question(), r); v.Outcome != analysis.Breached || v.FirstFail.Users != 1000 {
 		t.Errorf("got %s, %+v", v.Outcome, v.FirstFail)
+	}
+}
+
+func TestAHoldThatWasCutShortProvesNothing(t *testing.T) {
+	e := question()
+	e.Users.Hold = experiment.Duration(60 * time.Second)
+	if v := analysis.Judge(e, result(ramp(), measure.Exit{})); v.Outcome != analysis.Inconclusive {
+		t.Errorf("5 of 60 s held: %s", v.Outcome)
+	}
+}
+
+func TestABadSecondBeforeTheGeneratorFailsIsNotTheServices(t *testing.T) {
+	ws := ramp()
+	ws[4] = second(4, 500, 500, 3*time.Second)
+	for i := 5; i < 15; i++ {
+		ws[i].Errors = map[measure.Class]uint64{measure.Own: 1}
+	}
+	if v := analysis.Judge(question(), result(ws, measure.Exit{})); v.Outcome != analysis.GeneratorLimited {
+		t.Errorf("got %s", v.Outcome)
+	}
+}
+
+func TestTheLastSecondAloneDecidesNothing(t *testing.T) {
+	ws := ramp()
+	ws[14] = second(14, 1000, 1000, 3*time.Second)
+	if v := analysis.Judge(question(), result(ws, measure.Exit{})); v.Outcome == analysis.Breached {
+		t.Errorf("got %s", v.Outcome)
+	}
+}
+
+func TestAnUnknownShareOfABusyHostIsNotTheServicesFault(t *testing.T) {
+	ws := ramp()
+	for i := 6; i < 15; i++ {
+		ws[i] = second(i, 700, 700, 3*time.Second)
+		ws[i].Effort.HostIdle = 0.01
+		if i%2 == 0 {
+			ws[i].Usage = nil
+		}
+	}
+	if v := analysis.Judge(question(), result(ws, measure.Exit{})); v.Outcome != analysis.HostLimited {
+		t.Errorf("got %s", v.Outcome)
+	}
+}
+
+func TestDyingWhenTheLoadIsTakenAwayIsNoFailure(t *testing.T) {
+	r := result(ramp(), measure.Exit{Died: true, Code: 2})
+	r.Exit.At = r.Loaded.Add(r.Series.At + 3*time.Second)
+	v := analysis.Judge(question(), r)
+	if v.Outcome != analysis.Passed || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "exit code 2") {
+		t.Errorf("got %s, %q", v.Outcome, v.Warnings)
+	}
+}
+
+func TestTheDeathbedIsAWindowThatHasEnded(t *testing.T) {
+	ws := ramp()[:8]
+	ws[7] = measure.Window{Start: 7 * time.Second, Sent: 3} // only begun
+	r := result(ws, measure.Exit{Died: true, Code: 1})
+	r.Series.At = 7*time.Second + 3*time.Millisecond
+	r.Exit.At = r.Loaded.Add(7*time.Second + time.Millisecond)
+	if v := analysis.Judge(question(), r); v.FirstFail == nil || v.FirstFail.Users != 700 {
+		t.Errorf("first fail %+v", v.FirstFail)
+	}
+}
+
+func TestKilledWorkersAreTold(t *testing.T) {
+	v := analysis.Judge(question(), result(ramp(), measure.Exit{OOMKills: 7}))
+	if v.Outcome != analysis.Passed || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "7 times") {
+		t.Errorf("got %s, %q", v.Outcome, v.Warnings)
 	}
 }
 

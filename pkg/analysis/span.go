@@ -88,7 +88,7 @@ func (s span) level(now, timeout time.Duration) *Level {
 		P50: h.Quantile(0.50), P95: h.Quantile(0.95), P99: h.Quantile(0.99),
 	}
 	if seconds := s.all.Length.Seconds(); seconds > 0 {
-		l.Throughput = float64(s.all.Done) / seconds
+		l.Throughput = float64(s.all.Answered) / seconds
 	}
 	if s.all.Sent > 0 {
 		l.ErrorRate = float64(s.all.Failed()) / float64(s.all.Sent)
@@ -154,11 +154,12 @@ func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time
 // starved reports whether the host kept from the service what its limits promise.
 func (s span) starved(limits experiment.Limits) bool {
 	for _, w := range s.windows {
-		if w.Effort == nil || w.Usage == nil {
+		if w.Effort == nil {
 			continue
 		}
 		busy := w.Effort.HostIdle < hostIdleFloor || w.Effort.Steal > stealCeiling
-		if busy && w.Usage.CPU < cpuAtLimit*limits.CPU.Float() {
+		// Of a second without usage it isn't known that the service had its share.
+		if busy && (w.Usage == nil || w.Usage.CPU < cpuAtLimit*limits.CPU.Float()) {
 			return true
 		}
 	}
@@ -220,12 +221,21 @@ func (s span) quantiles(e *experiment.Experiment, now time.Duration) []check {
 		}
 		observed := h.Quantile(q.Q)
 		cs = append(cs, check{
-			Breach: Breach{Objective: q.Name, Observed: Short(observed), Limit: experiment.Duration(q.Limit).String()},
+			Breach: Breach{Objective: q.Name, Observed: atLeast(observed, s.all.Response), Limit: experiment.Duration(q.Limit).String()},
 			broken: late > allowed, decided: late+young <= allowed,
 			margin: math.Log(float64(observed) / float64(q.Limit)), missed: float64(late) / float64(max(1, h.Count())),
 		})
 	}
 	return cs
+}
+
+// atLeast writes a quantile; with "over" where it is the time that requests
+// which have no answer yet had been waiting.
+func atLeast(observed time.Duration, answered measure.Histogram) string {
+	if observed > answered.Max() {
+		return "over " + Short(observed)
+	}
+	return Short(observed)
 }
 
 // goodput holds the right answers against the demanded rate, users / wait.

@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
@@ -20,6 +22,7 @@ const (
 	// grant as few as 1024 otherwise, and every user is a socket.
 	agentFiles  = 1 << 20
 	stderrBytes = 4 << 10
+	loadWithin  = time.Minute // some 20 MB over the engine's socket, or a slow network
 )
 
 // Agent is sweep itself as an image on the engine, to be run beside a service.
@@ -47,15 +50,19 @@ func (e *Engine) LoadAgent(ctx context.Context, owner Owner, binary string) (*Ag
 		return nil, fmt.Errorf("%s can't run as an agent: %w; build it with `make build`, or with CGO_ENABLED=0 GOOS=linux GOARCH=%s", binary, err, version.Arch)
 	}
 	agent := &Agent{engine: e, owner: owner, tag: owner.tag(), files: agentFiles}
-	err = e.load(ctx, archive{
+	// Once the engine has read it, it makes the image though nobody waits any
+	// more; so it is waited for, and then removed.
+	loading, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadWithin)
+	defer cancel()
+	err = e.load(loading, archive{
 		tag:        agent.tag,
 		arch:       version.Arch,
 		labels:     owner.labels(roleAgent),
 		entrypoint: []string{"/sweep", "agent"},
 		program:    program,
 	})
-	if err != nil {
-		return nil, err
+	if err = cmp.Or(err, ctx.Err()); err != nil {
+		return nil, errors.Join(err, agent.Remove(ctx))
 	}
 	return agent, nil
 }

@@ -300,8 +300,10 @@ func (s *Service) examine(ctx context.Context) (measure.Exit, error) {
 	if exit.OOMKilled { // which, without an event, the engine's flag alone tells
 		exit.OOMKills = max(exit.OOMKills, 1)
 	}
-	exit.Log, err = s.log(ctx)
-	return exit, err
+	if exit.Log, err = s.log(ctx); err != nil {
+		exit.Log = err.Error() // no reason to lose a measurement
+	}
+	return exit, nil
 }
 
 // outOfMemory reports whether a container that has died was out of memory.

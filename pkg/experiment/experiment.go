@@ -30,6 +30,8 @@ type Experiment struct {
 	Search    Search    `yaml:"search" doc:"which trials to run"`
 	Price     Price     `yaml:"price" doc:"what an hour of each resource costs; only their ratio matters for the answer"`
 	Generator Generator `yaml:"generator" doc:"what makes the load: native, or a Locust cluster"`
+
+	secrets map[string]string // what Values took from the environment, by name
 }
 
 // Service says what is under test and when it is ready.
@@ -264,6 +266,11 @@ type Value struct {
 
 // MarshalText writes v as it was written.
 func (v Value) MarshalText() ([]byte, error) { return []byte(v.Written), nil }
+
+// Literal returns text as a value in which nothing stands for a variable.
+func Literal(text string) Value {
+	return Value{Written: strings.ReplaceAll(text, "${", "$${"), Resolved: text}
+}
 
 // IsZero reports whether there is no text.
 func (v Value) IsZero() bool { return v.Written == "" }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sweep/pkg/experiment"
 )
@@ -35,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		Price:     experiment.Price{CPUHour: 0.04048, GiBHour: 0.004445},
 	}
 	for _, objective := range []string{"", "objective: {}"} {
-		if diff := cmp.Diff(want, parse(t, minimal("request: {path: /}", objective))); diff != "" {
+		if diff := cmp.Diff(want, parse(t, minimal("request: {path: /}", objective)), cmpopts.IgnoreUnexported(experiment.Experiment{})); diff != "" {
 			t.Error(diff)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -37,7 +38,7 @@ const (
 // that BodyFile and the like name are not read: they are relative to the
 // experiment file and the caller's to read.
 func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Experiment, error) {
-	d := &decoder{file: name, lookup: lookup, at: map[string]Pos{}, bad: map[string]bool{}}
+	d := &decoder{file: name, lookup: lookup, secrets: map[string]string{}, at: map[string]Pos{}, bad: map[string]bool{}}
 	var e Experiment
 	if root := d.root(src); root != nil {
 		d.decode("", root, reflect.ValueOf(&e).Elem(), "")
@@ -47,6 +48,7 @@ func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Experi
 		d.faults.sort()
 		return nil, d.faults
 	}
+	e.secrets = d.secrets
 	return &e, nil
 }
 
@@ -54,11 +56,12 @@ func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Experi
 // The tags of the fields steer it: yaml names the key, required and enum say
 // what is allowed, keep lists variables that are not replaced.
 type decoder struct {
-	file   string
-	lookup func(string) (string, bool)
-	at     map[string]Pos  // where each path of the file stands
-	bad    map[string]bool // the paths that could not be decoded; also "list[]" where an element of the list is bad
-	faults Faults
+	file    string
+	lookup  func(string) (string, bool)
+	secrets map[string]string // what Values took from the environment, by name
+	at      map[string]Pos    // where each path of the file stands
+	bad     map[string]bool   // the paths that could not be decoded; also "list[]" where an element of the list is bad
+	faults  Faults
 }
 
 // root returns the content of the only document in src, or nil after a fault.
@@ -235,7 +238,12 @@ func (d *decoder) sequence(path string, n *ast.SequenceNode, v reflect.Value, ta
 }
 
 func (d *decoder) scalar(path, text string, v reflect.Value, tag reflect.StructTag) {
-	resolved, problems := interpolate(text, list(tag.Get("keep")), d.lookup)
+	used := map[string]string{}
+	resolved, problems := interpolate(text, list(tag.Get("keep")), func(name string) (string, bool) {
+		value, set := d.lookup(name)
+		used[name] = value
+		return value, set
+	})
 	for _, p := range problems {
 		d.fault(path, p)
 	}
@@ -246,6 +254,7 @@ func (d *decoder) scalar(path, text string, v reflect.Value, tag reflect.StructT
 	switch target := v.Addr().Interface().(type) {
 	case *Value:
 		*target = Value{Written: text, Resolved: resolved}
+		maps.Copy(d.secrets, used)
 	case encoding.TextUnmarshaler:
 		err = target.UnmarshalText([]byte(resolved))
 	case *string:
@@ -334,9 +343,10 @@ func (d *decoder) pos(t *token.Token) Pos {
 
 // keys returns the keys that struct type t has in a file, one for each field.
 func keys(t reflect.Type) []string {
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+	var names []string
+	for i := 0; i < t.NumField() && t.Field(i).IsExported(); i++ { // what isn't a key stands last
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		names = append(names, name)
 	}
 	return names
 }

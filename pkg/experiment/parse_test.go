@@ -75,7 +75,9 @@ func TestFaults(t *testing.T) {
 }
 
 // equal compares two experiments; what is empty may be nil.
-func equal(a, b *experiment.Experiment) string { return cmp.Diff(a, b, cmpopts.EquateEmpty()) }
+func equal(a, b *experiment.Experiment) string {
+	return cmp.Diff(a, b, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(experiment.Experiment{}))
+}
 
 // TestContract reads the example of the contract, which says everything that
 // a file can say, and writes it back.

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -12,18 +13,16 @@ import (
 const worthHiding = 4
 
 // Redact replaces in text, which may come from the service, what the
-// environment gave the experiment by what the file says instead: ${TOKEN}.
+// environment gave the experiment's Values by its name: ${TOKEN}. Where one
+// value is part of another, the longer one goes first.
 func (e *Experiment) Redact(text string) string {
-	var pairs []string
-	hide := func(values map[string]Value) {
-		for _, name := range slices.Sorted(maps.Keys(values)) {
-			if v := values[name]; v.Resolved != v.Written && len(v.Resolved) >= worthHiding {
-				pairs = append(pairs, v.Resolved, v.Written)
-			}
+	names := slices.SortedFunc(maps.Keys(e.secrets), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(e.secrets[b]), len(e.secrets[a])), cmp.Compare(a, b))
+	})
+	for _, name := range names {
+		if value := e.secrets[name]; len(value) >= worthHiding {
+			text = strings.ReplaceAll(text, value, "${"+name+"}")
 		}
 	}
-	hide(e.Service.Env)
-	hide(e.Request.Headers)
-	hide(map[string]Value{"body": e.Request.Body})
-	return strings.NewReplacer(pairs...).Replace(text)
+	return text
 }

@@ -83,7 +83,7 @@ func encode(v reflect.Value) any {
 
 func encodeStruct(v reflect.Value) yaml.MapSlice {
 	fields := yaml.MapSlice{}
-	for i := range v.NumField() {
+	for i := range keys(v.Type()) {
 		key, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 		field := v.Field(i)
 		empty := field.IsZero() || (field.Kind() == reflect.Map || field.Kind() == reflect.Slice) && field.Len() == 0

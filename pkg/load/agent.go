@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -47,10 +48,13 @@ type frame struct {
 // and each collection makes some request late.
 const gcPercent = 400
 
-// Serve is the agent. It returns when its orders are carried out, when in
+// Serve is the agent. It uses at most half of the cores, for it shares them
+// with the service: on two, a second thread of Go's scheduler cost a third more
+// CPU time a request and made nothing faster. It returns when its orders are carried out, when in
 // ends, or with an error where the orders can't be read.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	debug.SetGCPercent(gcPercent)
+	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	orders := make(chan order)
@@ -157,7 +161,7 @@ func (r *Remote) Await(ctx context.Context, t measure.Target) error {
 	case f.NotReady != "":
 		return notReady(f.NotReady)
 	case !f.Ready:
-		return errors.New("the load agent spoke out of turn")
+		return errTurn
 	}
 	return nil
 }
@@ -183,7 +187,14 @@ func (r *Remote) Run(ctx context.Context, _ measure.Target) iter.Seq2[measure.Ti
 				yield(measure.Tick{}, err)
 				return
 			}
-			if f.Done || f.Tick == nil || !yield(*f.Tick, nil) {
+			if f.Done {
+				return
+			}
+			if f.Tick == nil {
+				yield(measure.Tick{}, errTurn)
+				return
+			}
+			if !yield(*f.Tick, nil) {
 				return
 			}
 		}
@@ -224,7 +235,10 @@ func (s *session) order(o order) error {
 	return nil
 }
 
-var errSilent = errors.New("the load agent fell silent")
+var (
+	errSilent = errors.New("the load agent fell silent")
+	errTurn   = errors.New("the load agent spoke out of turn")
+)
 
 // next reads a frame. The end of ctx, or silence, ends the session.
 func (s *session) next(ctx context.Context, patience time.Duration) (frame, error) {

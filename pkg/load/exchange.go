@@ -19,9 +19,10 @@ import (
 
 // A client is one user's connection. It is not for use by several goroutines.
 type client struct {
-	plan *Plan
-	dial func(ctx context.Context, address string) (net.Conn, error)
-	conn net.Conn
+	plan   *Plan
+	dial   func(ctx context.Context, address string) (net.Conn, error)
+	conn   net.Conn
+	forget func() bool // lets go of the watch that closes conn when the load ends
 }
 
 // stamps are the instants of one request, since the load began.
@@ -58,6 +59,7 @@ func (c *client) exchange(ctx context.Context, now func() time.Duration, s *stam
 
 func (c *client) close() {
 	if c.conn != nil {
+		c.forget()
 		_ = c.conn.Close() // nothing is lost: the connection is done with
 		c.conn = nil
 	}
@@ -72,7 +74,8 @@ func (c *client) attempt(ctx context.Context, deadline time.Time, now func() tim
 		if err != nil {
 			return classify(err, measure.Refused), false
 		}
-		c.conn = conn
+		// A user that waits for an answer must not keep a load that has ended.
+		c.conn, c.forget = conn, context.AfterFunc(ctx, func() { _ = conn.Close() })
 	}
 	s.send = now()
 	if err := c.conn.SetDeadline(deadline); err != nil {

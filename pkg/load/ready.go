@@ -13,7 +13,7 @@ import (
 // Readiness is looked at this often, and must be seen this many times running.
 const (
 	lookEvery = 50 * time.Millisecond
-	lookFor   = time.Second // the longest that one look may take
+	lookFor   = 5 * time.Second // the longest that one look may take
 	inARow    = 3
 )
 
@@ -69,6 +69,9 @@ func await(ctx context.Context, within time.Duration, probe func(context.Context
 		if !sleep(ctx, nil, lookEvery) {
 			return context.Cause(ctx)
 		}
+	}
+	if last == nil {
+		return fmt.Errorf("%w within %s: it began to answer, but not %d times running", measure.ErrNotReady, within, inARow)
 	}
 	return fmt.Errorf("%w within %s: %w", measure.ErrNotReady, within, last)
 }

@@ -58,6 +58,7 @@ type Window struct {
 
 	// What follows is known once the window has ended.
 	Users    int           `json:"users"`     // at its end
+	Answered uint64        `json:"answered"`  // right answers that came within it, whenever they were due
 	InFlight int           `json:"in_flight"` // requests unanswered at its end
 	Oldest   time.Duration `json:"oldest"`    // how long the oldest of them has been waiting
 	Effort   *Effort       `json:"effort,omitempty"`
@@ -109,6 +110,7 @@ func (w *Window) Merge(delta Window) {
 	if delta.Length > 0 {
 		w.Length = delta.End() - w.Start
 		w.Users, w.InFlight, w.Oldest = delta.Users, delta.InFlight, delta.Oldest
+		w.Answered += delta.Answered
 		w.Effort, w.Usage = delta.Effort, delta.Usage
 	}
 }
@@ -118,6 +120,16 @@ func (w *Window) Merge(delta Window) {
 type Tick struct {
 	At      time.Duration `json:"at"` // since the load began
 	Windows []Window      `json:"windows"`
+}
+
+// Sum returns all that happened since the last tick as one window, whenever it
+// was due.
+func (t Tick) Sum() Window {
+	var all Window
+	for _, delta := range t.Windows {
+		all.Merge(delta)
+	}
+	return all
 }
 
 // Series is a measurement's windows, in order, one a second from 0 on.
@@ -130,10 +142,14 @@ type Series struct {
 // them too, so that a second without a request is a window as well.
 func (s *Series) Add(t Tick) {
 	s.At = max(s.At, t.At)
+	answered := t.Sum().Done
 	for _, delta := range t.Windows {
 		i := int(delta.Start / time.Second)
 		for len(s.Windows) <= i {
 			s.Windows = append(s.Windows, Window{Start: time.Duration(len(s.Windows)) * time.Second})
+		}
+		if delta.Length > 0 {
+			delta.Answered = answered
 		}
 		s.Windows[i].Merge(delta)
 	}

@@ -96,6 +96,9 @@ func TestSeriesKeepsEverySecond(t *testing.T) {
 	if w := s.Windows[2]; w.Start != 2*time.Second || w.Sent != 0 {
 		t.Errorf("a second without requests: %+v", w)
 	}
+	if first, last := s.Windows[0].Answered, s.Windows[3].Answered; first != 3 || last != 1 {
+		t.Errorf("answers by the second in which they came: %d and %d, want 3 and 1", first, last)
+	}
 	if w := s.Last(); w.Users != 9 || w.Pending() != 2 {
 		t.Errorf("last: %+v", w)
 	}

@@ -42,7 +42,7 @@ func (s service) windows() []measure.Window {
 		}
 		done := sent - failed
 		w := measure.Window{
-			Start: time.Duration(i) * time.Second, Length: time.Second, Sent: sent, Done: done, Users: int(n),
+			Start: time.Duration(i) * time.Second, Length: time.Second, Sent: sent, Done: done, Answered: done, Users: int(n),
 			Response: measure.NewHistogram(measure.Bucket{Value: p50, Count: done - done/10}, measure.Bucket{Value: 2 * p50, Count: done/10 - done/50}, measure.Bucket{Value: 5 * p50, Count: done / 50}),
 			Usage: &measure.Usage{
 				CPU:    s.limits.CPU.Float() * min(1, 0.05+0.85*load),

@@ -121,7 +121,7 @@ func (r Run) panels(res measure.Result) []panel {
 			at.line("users", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Users) }),
 		}},
 		{heading: "Requests per second", series: []series{
-			at.line("right answers", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Done) / w.Length.Seconds() }),
+			at.line("right answers", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Answered) / w.Length.Seconds() }),
 			at.line("failures", pen(vermilion, 1.5, 4, 2), draw.PyramidGlyph{}, func(w measure.Window) float64 { return float64(w.Failed()) / w.Length.Seconds() }),
 		}},
 		{heading: "Response time, from when a request was due", log: true, empty: "no right answers", bounds: quantiles, series: []series{

@@ -8,6 +8,7 @@ package report
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -64,13 +65,19 @@ func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 	return nil
 }
 
-func writeFile(name string, create func(string) (io.WriteCloser, error), write func(io.Writer) error) (err error) {
+func writeFile(name string, create func(string) (io.WriteCloser, error), write func(io.Writer) error) error {
 	w, err := create(name)
 	if err != nil {
 		return err
 	}
-	defer func() { err = cmp.Or(err, w.Close()) }()
-	return write(w)
+	if err := write(w); err != nil {
+		// A file that can be given up mustn't appear half written.
+		if half, ok := w.(interface{ Abandon() error }); ok {
+			return errors.Join(err, half.Abandon())
+		}
+		return errors.Join(err, w.Close())
+	}
+	return w.Close()
 }
 
 // trials returns what was run, by CPUs, memory and replicate.

@@ -68,6 +68,7 @@ type Progress struct {
 	Of       int // trials in all
 	Phase    Phase
 	Series   *measure.Series  // while Loading; valid only during the call
+	Tick     *measure.Tick    // the last that was added to it; likewise
 	Verdict  analysis.Verdict // as far as known
 	Result   *measure.Result  // once Recorded
 	TimeLeft time.Duration    // at most, for the whole sweep
@@ -160,20 +161,23 @@ func (r *trialRun) run(ctx context.Context) (measure.Result, error) {
 	err := r.measure(ctx)
 	r.tell(Stopping)
 	stopping := time.Now()
-	err = errors.Join(err, r.Generator.Close())
+	closeErr := r.Generator.Close()
 	exit, stopErr := r.Service.Stop(ctx)
 	r.result.Exit = exit
 	r.result.Took.Stop, r.result.Took.Total = time.Since(stopping), time.Since(began)
-	// A service that died takes the generator's footing away, when it dies
-	// early: what the generator then says is not its own fault.
-	if exit.Died && !r.result.Ready && ctx.Err() == nil {
+	// A service that dies while it boots takes the generator's footing away:
+	// what the generator then says is not its own fault.
+	if errors.Is(err, errAwait) && exit.Died {
 		err = nil
 	}
 	if ctx.Err() != nil {
-		return r.result, errors.Join(context.Cause(ctx), stopErr)
+		err = context.Cause(ctx)
 	}
-	return r.result, errors.Join(err, stopErr)
+	return r.result, errors.Join(err, closeErr, stopErr)
 }
+
+// errAwait marks what went wrong while the service was awaited.
+var errAwait = errors.New("waiting for the service")
 
 // measure starts the service, awaits it and loads it.
 func (r *trialRun) measure(ctx context.Context) error {
@@ -193,7 +197,7 @@ func (r *trialRun) measure(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("waiting for the service: %w", err)
+		return fmt.Errorf("%w: %w", errAwait, err)
 	}
 	r.result.Ready = true
 	return r.load(ctx, target)
@@ -239,9 +243,11 @@ func (r *trialRun) load(ctx context.Context, target measure.Target) error {
 		}
 		r.result.Series.Add(tick)
 		if w := r.result.Series.Last(); w != nil && w.Usage == nil {
-			w.Usage, before = now.Since(before), now
+			if w.Usage = now.Since(before); w.Usage != nil {
+				before = now
+			}
 		}
-		r.progress.Series = &r.result.Series
+		r.progress.Series, r.progress.Tick = &r.result.Series, &tick
 		r.progress.Verdict = analysis.Watch(r.Experiment, r.progress.Trial, r.result.Series)
 		r.progress.TimeLeft = max(0, left-r.result.Series.At)
 		r.tell(Loading)

@@ -131,18 +131,17 @@ var cells = []experiment.Limits{
 }
 
 func question() *experiment.Experiment {
-	wait := experiment.Duration(time.Second)
-	return &experiment.Experiment{
-		Service: experiment.Service{Env: map[string]experiment.Value{"TOKEN": {Written: "${TOKEN}", Resolved: "hunter2"}}},
-		Matrix:  experiment.Matrix{List: cells},
-		Request: experiment.Request{Timeout: experiment.Duration(10 * time.Second)},
-		Users: experiment.Users{
-			Target: 1000, RampOver: experiment.Duration(10 * time.Second), Hold: experiment.Duration(5 * time.Second),
-			Wait: experiment.Wait{Constant: &wait},
-		},
-		Objective: experiment.DefaultObjective(),
-		Search:    experiment.Search{Repeats: 1},
+	e, err := experiment.Parse("question.yaml", []byte(`version: 1
+name: question
+service: {image: model, port: 80, env: {TOKEN: "${TOKEN}"}}
+request: {path: /predict}
+matrix: {cells: [{cpus: 1, memory: 200M}, {cpus: 2, memory: 200M}, {cpus: 2, memory: 500M}]}
+users: {target: 1000, ramp: 10s, hold: 5s}
+`), func(string) (string, bool) { return "hunter2", true })
+	if err != nil {
+		panic(err)
 	}
+	return e
 }
 
 func newModel() *model {
