@@ -122,6 +122,8 @@ func conclusion(v analysis.Verdict) string {
 	}
 	if b := v.Breach; b != nil && b.Limit != "" {
 		text += fmt.Sprintf(" (%s %s, limit %s)", b.Objective, b.Observed, b.Limit)
+	} else if b != nil {
+		text += fmt.Sprintf(" (%s)", b.Observed)
 	}
 	return text
 }

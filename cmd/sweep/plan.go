@@ -104,7 +104,7 @@ func thisHost(ctx context.Context) (measure.Host, error) {
 	if err != nil {
 		return measure.Host{}, err //nolint:wrapcheck // says what to do
 	}
-	defer eng.Close() //nolint:errcheck // nothing is under way any more
+	defer eng.Close()    //nolint:errcheck // nothing is under way any more
 	return eng.Host(ctx) //nolint:wrapcheck // says what failed
 }
 

@@ -23,9 +23,11 @@ const (
 // has been seen decides the trial; then the load can be stopped, for [Judge]
 // will come to the same outcome.
 func Watch(e *experiment.Experiment, t experiment.Trial, series measure.Series) Verdict {
-	s := scan(e, t.Limits, series.Windows, series.At, false)
+	s, stall := scanUntilStall(e, t.Limits, series.Windows, series.At, false)
 	v := Verdict{Trial: t, LastPass: s.lastPass(e)}
 	switch {
+	case stall > 0:
+		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), noAnswer(stall)
 	case s.proven:
 		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), &s.failed.Breach
 	case s.idle >= undecidedAfter:
@@ -43,7 +45,7 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	if dead {
 		windows, last = split(windows, r.Exit.At.Sub(r.Loaded))
 	}
-	s := scan(e, r.Trial.Limits, windows, r.Series.At, true)
+	s, stall := scanUntilStall(e, r.Trial.Limits, windows, r.Series.At, true)
 	s.end(last)
 	v.LastPass = s.lastPass(e)
 	v.CPUSecondsPerRequest = cpuPerRequest(s)
@@ -54,11 +56,10 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	case !r.Ready:
 		v.Outcome = NotReady
 		v.Breach = &Breach{Objective: "ready", Observed: r.NotReady, Limit: e.Service.Ready.Within.String()}
+	case stall > 0:
+		v.Outcome, v.FirstFail, v.Breach = failed(r.Exit), s.firstFail(e), noAnswer(stall)
 	case s.proven:
-		v.Outcome, v.FirstFail, v.Breach = Breached, s.firstFail(e), &s.failed.Breach
-		if r.Exit.OOMKills > 0 {
-			v.Outcome = OOMKilled
-		}
+		v.Outcome, v.FirstFail, v.Breach = failed(r.Exit), s.firstFail(e), &s.failed.Breach
 	default:
 		s.conclude(e, &v)
 	}
@@ -102,6 +103,58 @@ func died(exit measure.Exit) Outcome {
 	return Crashed
 }
 
+// failed is the outcome of a service that lives, but failed.
+func failed(exit measure.Exit) Outcome {
+	if exit.OOMKills > 0 {
+		return OOMKilled
+	}
+	return Breached
+}
+
+func noAnswer(stall time.Duration) *Breach {
+	return &Breach{Objective: "alive", Observed: "no answer for " + experiment.Duration(stall).String()}
+}
+
+// A service that has answered, and then answers nobody for stallAfter and for
+// stallTimes the median response time, though users wait, is dead in all but
+// name. Without this rule it would only fail when its requests time out, and at
+// the level at which they had been sent, long before it stalled.
+const (
+	stallAfter = 10 * time.Second
+	stallTimes = 5
+)
+
+// scanUntilStall is scan up to where the service stopped answering, if it did:
+// stall is for how long at least, 0 if it didn't or had failed before.
+func scanUntilStall(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) (s scanned, stall time.Duration) {
+	at, stall := stalled(windows)
+	if stall == 0 {
+		return scan(e, limits, windows, now, ended), 0
+	}
+	if s = scan(e, limits, windows[:at], now, ended); s.proven {
+		return s, 0
+	}
+	s.end(windows[at : at+1])
+	return s, stall
+}
+
+// stalled returns the first window of a stall, and how long a silence made it one.
+func stalled(windows []measure.Window) (at int, stall time.Duration) {
+	var answers measure.Histogram
+	for i, w := range windows {
+		if w.Answered > 0 || w.InFlight == 0 || w.Errors[measure.Own] > 0 {
+			at = i + 1
+			answers.Merge(w.Response)
+			continue
+		}
+		silence := w.End() - windows[at].Start
+		if median := answers.Quantile(0.5); median > 0 && silence >= max(stallAfter, stallTimes*median) {
+			return at, silence
+		}
+	}
+	return 0, 0
+}
+
 // split parts the windows in which the service lived from those in which it
 // died and after. Those after tell nothing: nobody was there to answer.
 func split(windows []measure.Window, death time.Duration) (lived, died []measure.Window) {
@@ -136,8 +189,8 @@ const most = 0.5
 func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) scanned {
 	s := scanned{now: now, good: -1, bad: -1}
 	for i, sp := range spans(windows, ended) {
-		m, missed := sp.judge(e, limits, now, ended)
-		if m == open {
+		m, missed := sp.judge(e, limits, now)
+		if m == open && !ended {
 			break
 		}
 		s.spans, s.marks = append(s.spans, sp), append(s.marks, m)
@@ -149,6 +202,7 @@ func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.
 			return s
 		case m == bad:
 			s.bad, s.failed, s.idle = i, missed, 0
+		case m == open: // for good: it decides nothing
 		case m != silent || sp.all.InFlight > 0:
 			s.idle += sp.all.Length
 		}
@@ -164,7 +218,7 @@ func (s scanned) stuck() bool {
 		return false
 	}
 	for _, m := range s.marks[s.bad+1:] {
-		if m != silent {
+		if m != silent && m != open {
 			return false
 		}
 	}
@@ -172,8 +226,8 @@ func (s scanned) stuck() bool {
 	return float64(last.InFlight) > most*float64(last.Users)
 }
 
-// end adds the windows in which the service died. They are bad whatever was
-// answered before it did.
+// end adds the windows in which the service died, and which are the failure:
+// requests that it took with it were due earlier, but it carried that load then.
 func (s *scanned) end(died []measure.Window) {
 	if len(died) == 0 {
 		return
@@ -184,9 +238,7 @@ func (s *scanned) end(died []measure.Window) {
 		sp.requests += s.spans[n-1].requests
 	}
 	s.spans, s.marks = append(s.spans, sp), append(s.marks, bad)
-	if s.bad < 0 {
-		s.bad = len(s.spans) - 1
-	}
+	s.bad = len(s.spans) - 1
 }
 
 func (s scanned) lastPass(e *experiment.Experiment) *Level {

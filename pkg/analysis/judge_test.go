@@ -300,6 +300,51 @@ func TestKilledWorkersAreTold(t *testing.T) {
 	}
 }
 
+func TestAServiceThatAnswersNobodyIsDeadBeforeItsRequestsTimeOut(t *testing.T) {
+	e := question()
+	e.Request.Timeout = experiment.Duration(time.Minute)
+	e.Objective = experiment.Objective{Errors: e.Objective.Errors} // only errors, and there are none yet
+	ws := ramp()[:8]
+	for i := 8; i < 20; i++ {
+		w := second(i, 900, 0, 0)
+		w.InFlight, w.Usage.Memory = 900, 199*experiment.MiB
+		ws = append(ws, w)
+	}
+	watch := func(n int) analysis.Verdict {
+		return analysis.Watch(e, experiment.Trial{Limits: small, Replicate: 1}, measure.Series{At: time.Duration(n) * time.Second, Windows: ws[:n]})
+	}
+	if v := watch(17); v.Outcome != analysis.Open {
+		t.Errorf("after nine seconds of silence: %s", v.Outcome)
+	}
+	if v := watch(18); v.Outcome != analysis.Breached || v.Breach.Observed != "no answer for 10s" {
+		t.Errorf("after ten: %s, %+v", v.Outcome, v.Breach)
+	}
+	r := result(ws[:18], measure.Exit{})
+	r.Series.At = 18 * time.Second
+	v := analysis.Judge(e, r)
+	if v.Outcome != analysis.Breached || v.LastPass.Users != 800 || v.FirstFail.Users != 900 || v.Cause.Label != analysis.CauseMemory {
+		t.Errorf("got %s, %+v, %+v, %+v", v.Outcome, v.LastPass, v.FirstFail, v.Cause)
+	}
+}
+
+func TestAServiceThatIsSlowByNatureHasNotStalled(t *testing.T) {
+	e := question()
+	e.Objective = experiment.Objective{Errors: e.Objective.Errors}
+	var ws []measure.Window
+	for i := range 40 { // one user, whose request takes fifteen seconds
+		w := second(i, 1, 0, 0)
+		w.InFlight = 1
+		if i%16 == 0 {
+			w = second(i, 1, 1, 15*time.Second)
+		}
+		ws = append(ws, w)
+	}
+	v := analysis.Watch(e, experiment.Trial{Limits: small, Replicate: 1}, measure.Series{At: 40 * time.Second, Windows: ws})
+	if v.Breach != nil {
+		t.Errorf("got %+v", v.Breach)
+	}
+}
+
 // What Watch decides while the load runs, Judge must say of the whole.
 func TestWatchAndJudgeAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -100,7 +100,7 @@ func (s span) level(now, timeout time.Duration) *Level {
 type mark uint8
 
 const (
-	open             mark = iota // requests that still wait could change it
+	open             mark = iota // requests that still wait, or were cut off with the load, could change it
 	good                         // the objective held
 	bad                          // the objective didn't hold, and nothing but the service was the limit
 	generatorLimited             // the generator wasn't able to make this load: decides nothing
@@ -132,7 +132,7 @@ const (
 // judge marks the span as far as is known at now, and returns the check that
 // didn't hold. Its mark never changes later, unless it is open: a request that
 // waits longer than a limit will not have taken less when it is answered.
-func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time.Duration, ended bool) (mark, *check) {
+func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time.Duration) (mark, *check) {
 	if s.all.Errors[measure.Own] > 0 || s.all.Lag.Quantile(0.99) > lagAllowance(e.Objective) {
 		return generatorLimited, nil
 	}
@@ -144,7 +144,7 @@ func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time
 		return hostLimited, breach
 	case breach != nil:
 		return bad, breach
-	case decided || ended:
+	case decided:
 		return good, nil
 	default:
 		return open, nil

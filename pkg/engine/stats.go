@@ -38,14 +38,15 @@ type meter struct {
 
 	mu    sync.Mutex
 	last  measure.Counters
-	ended bool // the engine tells no more
+	heard time.Time // when last was told, by this process's clock
+	ended bool      // the engine tells no more
 }
 
 // meter begins to listen, with first until the engine tells something newer.
 // It goes on, whatever becomes of ctx, until close.
 func (e *Engine) meter(ctx context.Context, id string, first measure.Counters) *meter {
 	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	m := &meter{cancel: cancel, done: make(chan struct{}), last: first}
+	m := &meter{cancel: cancel, done: make(chan struct{}), last: first, heard: time.Now()}
 	go m.listen(listening, e, id)
 	return m
 }
@@ -74,7 +75,7 @@ func (m *meter) see(record container.StatsResponse) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.last = counters(record)
+	m.last, m.heard = counters(record), time.Now()
 }
 
 func (m *meter) end() {
@@ -83,11 +84,15 @@ func (m *meter) end() {
 	m.ended = true
 }
 
-// read returns the latest counters, and whether there will be no more.
+// silentAfter is how long an engine may tell nothing before it counts as hung.
+const silentAfter = 30 * time.Second
+
+// read returns the latest counters, and whether there will be no more: the
+// engine has ended, or has told nothing for so long that it hangs.
 func (m *meter) read() (last measure.Counters, ended bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.last, m.ended
+	return m.last, m.ended || time.Since(m.heard) > silentAfter
 }
 
 // close ends the listening and returns when it has ended.

@@ -54,6 +54,9 @@ func (r Run) outcome(c analysis.Cell) string {
 		return "still open"
 	case analysis.Breached:
 		if c.Breach != nil {
+			if c.Breach.Objective == "alive" {
+				return "stopped answering"
+			}
 			return c.Breach.Objective + " breached"
 		}
 	case analysis.Crashed:
