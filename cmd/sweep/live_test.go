@@ -365,11 +365,19 @@ func TestAKilledRunIsCleanedUpByTheNext(t *testing.T) {
 		t.Fatal("nothing is left to clean up")
 	}
 	if o := b.run(nil, "restore"); o.code != 0 || !strings.Contains(o.out, "removed ") {
-		t.Errorf("exit %d: %s%s", o.code, o.out, o.err)
+		t.Errorf("restore: exit %d: %s%s", o.code, o.out, o.err)
 	}
 	b.expectNothingLeft()
 	if o := b.run(nil, "restore"); o.code != 0 || o.out != "nothing to remove\n" {
-		t.Errorf("a second time: exit %d: %s%s", o.code, o.out, o.err)
+		t.Errorf("restore a second time: exit %d: %s%s", o.code, o.out, o.err)
+	}
+
+	cmd, _ = b.started()
+	_ = cmd.Process.Signal(syscall.SIGKILL)
+	_ = cmd.Wait()
+	b.ask()
+	if o := b.run(nil, "run", "small.yaml", "--quiet"); o.code != 0 || !strings.Contains(o.err, "left by a run that was killed") {
+		t.Errorf("the next run: exit %d: %s", o.code, o.err)
 	}
 }
 

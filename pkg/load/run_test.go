@@ -178,12 +178,21 @@ func TestAnIdleConnectionThatTheServiceClosedIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestLeavingTheLoopStopsEveryUser(t *testing.T) {
-	// synctest fails the test if a goroutine outlives it.
-	s := play(t, testPlan(), 3, pipeServer(func(*http.Request) (time.Duration, string) { return 4 * time.Second, right }))
-	if s.At != 3*time.Second {
-		t.Errorf("stopped at %v, want 3s", s.At)
-	}
+func TestLeavingTheLoopStopsEveryUserAtOnce(t *testing.T) {
+	hour := pipeServer(func(*http.Request) (time.Duration, string) { return time.Hour, right })
+	synctest.Test(t, func(t *testing.T) {
+		began, plan := time.Now(), testPlan()
+		plan.Timeout = time.Hour
+		for tick := range run(t.Context(), plan, hour) {
+			if tick.At >= 3*time.Second {
+				break
+			}
+		}
+		if took := time.Since(began).Round(time.Millisecond); took != 3*time.Second {
+			t.Errorf("stopped after %v, want 3s", took)
+		}
+		time.Sleep(2 * time.Hour) // virtual: the servers wake up and find their pipes closed
+	})
 }
 
 func TestUsersLeaveWhereTheRampFalls(t *testing.T) {
