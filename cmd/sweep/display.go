@@ -14,6 +14,9 @@ import (
 	"sweep/pkg/sweep"
 )
 
+// wide is the width of terminal that the whole line of progress fits.
+const wide = 125
+
 // plainEvery is how often progress is written where there is no terminal.
 const plainEvery = 5 * time.Second
 
@@ -50,7 +53,11 @@ func (d *display) observe(p sweep.Progress) {
 	case sweep.Booting:
 		d.transient(heading(p) + "waiting until the service is ready")
 	case sweep.Loading:
-		d.transient(heading(p) + d.loading(p))
+		if d.width > 0 && d.width < wide {
+			d.transient(d.short(p))
+		} else {
+			d.transient(heading(p) + d.loading(p))
+		}
 		if d.width == 0 && time.Since(d.last) >= plainEvery {
 			d.last = time.Now()
 			d.line(heading(p) + d.loading(p))
@@ -109,6 +116,21 @@ func (d *display) loading(p sweep.Progress) string {
 		parts = append(parts, fmt.Sprintf("CPU %.2f", u.CPU), fmt.Sprintf("%.0f MiB", u.Memory.MiB()))
 	}
 	return strings.Join(append(parts, "at most "+p.TimeLeft.Round(time.Second).String()+" left"), "  ")
+}
+
+// short is loading for a terminal of 80 columns.
+func (d *display) short(p sweep.Progress) string {
+	now, w := p.Tick.Sum(), p.Series.Last()
+	if w == nil {
+		return heading(p)
+	}
+	text := fmt.Sprintf("%d/%d %s %s/%s users %s/s p95 %s %d err", p.Number, p.Of, p.Trial.Limits.Slug(),
+		analysis.Thousands(w.Users), analysis.Thousands(d.target), analysis.Thousands(int(now.Done)),
+		analysis.Short(now.Response.Quantile(0.95)), now.Failed())
+	if u := w.Usage; u != nil {
+		text += fmt.Sprintf(" %.2f CPU %.0fM", u.CPU, u.Memory.MiB())
+	}
+	return text + " " + p.TimeLeft.Round(time.Second).String()
 }
 
 // conclusion says in a line how a trial ended.

@@ -178,6 +178,7 @@ type scanned struct {
 	proven bool          // two bad spans running, or one after which the service has stopped answering
 	failed *check        // what the first bad span missed
 	idle   time.Duration // how long, at the end, spans have decided nothing
+	died   bool          // the last span is that in which the service died
 }
 
 // most is the share, of a bad span's requests and of the users at the end, from
@@ -238,7 +239,7 @@ func (s *scanned) end(died []measure.Window) {
 		sp.requests += s.spans[n-1].requests
 	}
 	s.spans, s.marks = append(s.spans, sp), append(s.marks, bad)
-	s.bad = len(s.spans) - 1
+	s.bad, s.died = len(s.spans)-1, true
 }
 
 func (s scanned) lastPass(e *experiment.Experiment) *Level {
@@ -326,12 +327,13 @@ func (s scanned) warnings(e *experiment.Experiment) []string {
 		switch {
 		case s.marks[i] == generatorLimited || s.marks[i] == hostLimited:
 			skipped += sp.all.Length
+		case s.died: // what was in flight then failed with it
 		case s.marks[i] == bad && (s.bad < 0 || i < s.bad):
 			out = append(out, fmt.Sprintf("one bad second at %s users (%s) that passed by itself", Thousands(sp.all.Users), sp.why(e, s.now)))
 		}
 	}
 	if skipped > 0 {
-		out = append(out, fmt.Sprintf("%d seconds didn't count: the generator or the host was the limit", int(skipped.Round(time.Second).Seconds())))
+		out = append(out, fmt.Sprintf("%s of load didn't count: the generator or the host was the limit", skipped.Round(time.Second)))
 	}
 	return out
 }
