@@ -55,8 +55,8 @@ func Connect(ctx context.Context) (*Engine, error) {
 func hello(ctx context.Context, docker *client.Client) (system.Info, error) {
 	ping, err := docker.Ping(ctx)
 	if err != nil {
-		return system.Info{}, fmt.Errorf("no Docker Engine answers at %s: %w. "+
-			"Start Docker, or set DOCKER_HOST to the address of an engine (`docker context ls` shows those that are known)", docker.DaemonHost(), err)
+		return system.Info{}, fmt.Errorf("no Docker Engine answers at %s; "+
+			"start Docker, or set DOCKER_HOST to the address of an engine (`docker context ls` shows those that are known): %w", docker.DaemonHost(), err)
 	}
 	if ping.OSType != "linux" {
 		return system.Info{}, fmt.Errorf("the engine at %s runs %q containers; switch it to Linux containers", docker.DaemonHost(), ping.OSType)

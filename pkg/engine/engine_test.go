@@ -350,7 +350,7 @@ func wantError(t *testing.T, err error, text string) {
 func TestConnectTellsWhatToDo(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/none.sock")
 	_, err := Connect(t.Context())
-	for _, text := range []string{os.Getenv("DOCKER_HOST"), "Start Docker", "DOCKER_HOST"} {
+	for _, text := range []string{os.Getenv("DOCKER_HOST"), "start Docker", "DOCKER_HOST"} {
 		wantError(t, err, text)
 	}
 	t.Setenv("DOCKER_HOST", "nonsense")
