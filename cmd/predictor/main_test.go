@@ -136,9 +136,6 @@ func TestShutdownFinishesRequests(t *testing.T) {
 // TestShutdownGivesUp holds a request for ever; the bound on the time is what
 // keeps a container from being killed.
 func TestShutdownGivesUp(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the whole grace period")
-	}
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

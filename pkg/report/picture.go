@@ -71,8 +71,16 @@ func headHand() hand    { return hand{huge, true, rgb(black)} }
 func leadHand() hand    { return hand{large, false, rgb(black)} }
 func captionHand() hand { return hand{small, false, rgb(dim)} }
 
-func (p *Picture) lead() []string  { return leadHand().wrap(p.Description, p.width, 4) }
-func (p *Picture) notes() []string { return captionHand().wrap(p.caption, p.width, 3) }
+// A page may show an SVG in a wider font than ours, so lines leave it room.
+const roomForFonts = 0.87
+
+func (p *Picture) lead() []string {
+	return leadHand().wrap(p.Description, roomForFonts*p.width, 4)
+}
+
+func (p *Picture) notes() []string {
+	return captionHand().wrap(p.caption, roomForFonts*p.width, 3)
+}
 
 // size returns how large the whole is: the text takes the room that it needs.
 func (p *Picture) size() (width, height vg.Length) {
