@@ -65,7 +65,7 @@ func (s scanned) before(windows []measure.Window) []measure.Window {
 	if s.bad < 0 {
 		return nil
 	}
-	from, to := s.spans[s.bad].all.Start-lookBack, s.spans[len(s.spans)-1].end()
+	from, to := s.spans[s.bad].all.Start-lookBack, s.spans[s.proof].end()
 	var out []measure.Window
 	for _, w := range windows {
 		if w.Start >= from && w.Start < to {

@@ -46,7 +46,7 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 		windows, last = split(windows, r.Exit.At.Sub(r.Loaded))
 	}
 	s, stall := scanUntilStall(e, r.Trial.Limits, windows, r.Series.At, true)
-	s.end(last)
+	s.end(windows, last)
 	v.LastPass = s.lastPass(e)
 	v.CPUSecondsPerRequest = cpuPerRequest(s)
 	switch {
@@ -127,32 +127,53 @@ const (
 // scanUntilStall is scan up to where the service stopped answering, if it did:
 // stall is for how long at least, 0 if it didn't or had failed before.
 func scanUntilStall(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) (s scanned, stall time.Duration) {
-	at, stall := stalled(windows)
+	at, stall := stalled(e, limits, windows)
 	if stall == 0 {
 		return scan(e, limits, windows, now, ended), 0
 	}
 	if s = scan(e, limits, windows[:at], now, ended); s.proven {
 		return s, 0
 	}
-	s.end(windows[at : at+1])
+	s.end(windows[:at], windows[at:at+1])
 	return s, stall
 }
 
-// stalled returns the first window of a stall, and how long a silence made it one.
-func stalled(windows []measure.Window) (at int, stall time.Duration) {
-	var answers measure.Histogram
+// stalled returns the first window of a stall, and how long a silence made it
+// one. A wrong answer is an answer too. In most seconds of it neither the
+// generator nor the host may have been the limit.
+func stalled(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window) (at int, stall time.Duration) {
+	var void time.Duration
 	for i, w := range windows {
-		if w.Answered > 0 || w.InFlight == 0 || w.Errors[measure.Own] > 0 {
-			at = i + 1
-			answers.Merge(w.Response)
+		if w.Answered > 0 || w.InFlight == 0 || wrong(w) > 0 {
+			at, void = i+1, 0
 			continue
 		}
+		if decidesNothing(e, limits, w) {
+			void += w.Length
+		}
 		silence := w.End() - windows[at].Start
-		if median := answers.Quantile(0.5); median > 0 && silence >= max(stallAfter, stallTimes*median) {
+		if silence < stallAfter || void > silence/2 {
+			continue
+		}
+		if median := answered(windows[:at]).Quantile(0.5); median > 0 && silence >= stallTimes*median {
 			return at, silence
 		}
 	}
 	return 0, 0
+}
+
+func decidesNothing(e *experiment.Experiment, limits experiment.Limits, w measure.Window) bool {
+	s := pool([]measure.Window{w})
+	return s.generatorLimited(e) || s.starved(limits)
+}
+
+// answered returns the response times of all right answers.
+func answered(windows []measure.Window) measure.Histogram {
+	var all measure.Histogram
+	for _, w := range windows {
+		all.Merge(w.Response)
+	}
+	return all
 }
 
 // split parts the windows in which the service lived from those in which it
@@ -166,16 +187,18 @@ func split(windows []measure.Window, death time.Duration) (lived, died []measure
 	return nil, nil
 }
 
-// A scanned series is its spans with their marks, up to the failure or to the
-// first span that is still open.
+// A scanned series is its spans with their marks, up to the first span that is
+// still open.
 type scanned struct {
 	spans []span
 	marks []mark
 	now   time.Duration // when what was seen was seen
 
 	good   int           // index of the last good span before the failure, or -1
+	latest int           // index of the last good span of all, or -1
 	bad    int           // index of the first bad span of two running, or of one that nothing follows; or -1
 	proven bool          // two bad spans running, or one after which the service has stopped answering
+	proof  int           // index of the span that proved it
 	failed *check        // what the first bad span missed
 	idle   time.Duration // how long, at the end, spans have decided nothing
 	died   bool          // the last span is that in which the service died
@@ -188,19 +211,22 @@ const most = 0.5
 // scan marks spans in order. Two bad ones running are a failure; spans that
 // decide nothing count neither way.
 func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) scanned {
-	s := scanned{now: now, good: -1, bad: -1}
+	s := scanned{now: now, good: -1, latest: -1, bad: -1}
 	for i, sp := range spans(windows, ended) {
 		m, missed := sp.judge(e, limits, now)
 		if m == open && !ended {
 			break
 		}
 		s.spans, s.marks = append(s.spans, sp), append(s.marks, m)
+		if m == good {
+			s.latest = i
+		}
 		switch {
+		case s.proven: // what comes after the failure tells only of its course
 		case m == good:
 			s.good, s.bad, s.failed, s.idle = i, -1, nil, 0
 		case m == bad && s.bad >= 0:
-			s.proven = true
-			return s
+			s.proven, s.proof = true, i
 		case m == bad:
 			s.bad, s.failed, s.idle = i, missed, 0
 		case m == open: // for good: it decides nothing
@@ -208,7 +234,9 @@ func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.
 			s.idle += sp.all.Length
 		}
 	}
-	s.proven = s.stuck() && (ended || s.idle >= undecidedAfter)
+	if !s.proven && s.stuck() && (ended || s.idle >= undecidedAfter) {
+		s.proven, s.proof = true, len(s.spans)-1
+	}
 	return s
 }
 
@@ -227,19 +255,20 @@ func (s scanned) stuck() bool {
 	return float64(last.InFlight) > most*float64(last.Users)
 }
 
-// end adds the windows in which the service died, and which are the failure:
-// requests that it took with it were due earlier, but it carried that load then.
-func (s *scanned) end(died []measure.Window) {
+// end adds the window in which the service died, after those in which it lived.
+// It is the failure: requests that it took with it were due earlier, even many
+// seconds, but it carried that load then.
+func (s *scanned) end(lived, died []measure.Window) {
 	if len(died) == 0 {
 		return
 	}
 	sp := pool(died)
 	sp.requests = sp.all.Sent
-	if n := len(s.spans); n > 0 {
-		sp.requests += s.spans[n-1].requests
+	for _, w := range lived {
+		sp.requests += w.Sent
 	}
 	s.spans, s.marks = append(s.spans, sp), append(s.marks, bad)
-	s.bad, s.died = len(s.spans)-1, true
+	s.good, s.bad, s.proof, s.died = s.latest, len(s.spans)-1, len(s.spans)-1, true
 }
 
 func (s scanned) lastPass(e *experiment.Experiment) *Level {

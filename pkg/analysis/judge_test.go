@@ -148,6 +148,66 @@ func TestDeathIsAtOnceAndNamed(t *testing.T) {
 	}
 }
 
+func TestWhatADeathTookWithItDoesNotMoveTheBracket(t *testing.T) {
+	ws := ramp()[:8]
+	for _, i := range []int{2, 3, 7} { // requests of these seconds were still waiting when the service died
+		ws[i].Done /= 2
+		ws[i].Errors = map[measure.Class]uint64{measure.Reset: ws[i].Sent - ws[i].Done}
+	}
+	r := result(ws, measure.Exit{Died: true, Code: 137, OOMKilled: true})
+	r.Exit.At = r.Loaded.Add(7400 * time.Millisecond)
+	v := analysis.Judge(question(), r)
+	if v.LastPass.Users != 700 || v.FirstFail.Users != 800 || v.FirstFail.Requests != 3600 || len(v.Warnings) != 0 {
+		t.Errorf("%+v, %+v, %q", v.LastPass, v.FirstFail, v.Warnings)
+	}
+}
+
+func TestAServiceThatAnswersWronglyHasNotStalled(t *testing.T) {
+	e := question()
+	e.Objective = experiment.Objective{P99: e.Objective.P99}
+	ws := ramp()[:4]
+	for i := 4; i < 16; i++ {
+		w := second(i, 500, 0, 0)
+		w.Sent, w.InFlight, w.Errors = 500, 3, map[measure.Class]uint64{measure.BadStatus: 500}
+		ws = append(ws, w)
+	}
+	v := analysis.Watch(e, experiment.Trial{Limits: small, Replicate: 1}, measure.Series{At: 16 * time.Second, Windows: ws})
+	if v.Outcome != analysis.Open {
+		t.Errorf("got %s, %+v", v.Outcome, v.Breach)
+	}
+}
+
+func TestAStarvedHostIsNoStall(t *testing.T) {
+	ws := ramp()[:4]
+	for i := 4; i < 20; i++ {
+		w := second(i, 500, 0, 0)
+		w.InFlight, w.Effort.HostIdle = 500, 0.01
+		ws = append(ws, w)
+	}
+	v := analysis.Watch(question(), experiment.Trial{Limits: small, Replicate: 1}, measure.Series{At: 20 * time.Second, Windows: ws})
+	if v.Outcome == analysis.Breached {
+		t.Errorf("got %s, %+v", v.Outcome, v.Breach)
+	}
+}
+
+func BenchmarkWatchAnHour(b *testing.B) {
+	var buckets []measure.Bucket
+	for i := range 1000 {
+		buckets = append(buckets, measure.Bucket{Value: time.Duration(i) * time.Millisecond / 2, Count: 10})
+	}
+	h := measure.NewHistogram(buckets...)
+	var ws []measure.Window
+	for i := range 3600 {
+		w := second(i, 1000, 10_000, time.Millisecond)
+		w.First, w.Service, w.Response, w.Lag = h, h, h, measure.Histogram{}
+		ws = append(ws, w)
+	}
+	s := measure.Series{At: time.Hour, Windows: ws}
+	for b.Loop() {
+		analysis.Watch(question(), experiment.Trial{Limits: small, Replicate: 1}, s)
+	}
+}
+
 func TestAServiceThatDiesBeforeTheLoadHasNoLevels(t *testing.T) {
 	v := analysis.Judge(question(), measure.Result{Exit: measure.Exit{Died: true, Code: 1}})
 	if v.Outcome != analysis.Crashed || v.LastPass != nil || v.FirstFail != nil {

@@ -133,7 +133,7 @@ const (
 // didn't hold. Its mark never changes later, unless it is open: a request that
 // waits longer than a limit will not have taken less when it is answered.
 func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time.Duration) (mark, *check) {
-	if s.all.Errors[measure.Own] > 0 || s.all.Lag.Quantile(0.99) > lagAllowance(e.Objective) {
+	if s.generatorLimited(e) {
 		return generatorLimited, nil
 	}
 	breach, decided := s.breach(e, now)
@@ -149,6 +149,11 @@ func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time
 	default:
 		return open, nil
 	}
+}
+
+// generatorLimited reports whether the generator couldn't make this load.
+func (s span) generatorLimited(e *experiment.Experiment) bool {
+	return s.all.Errors[measure.Own] > 0 || s.all.Lag.Quantile(0.99) > lagAllowance(e.Objective)
 }
 
 // starved reports whether the host kept from the service what its limits promise.

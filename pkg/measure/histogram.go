@@ -28,9 +28,7 @@ type Bucket struct {
 // NewHistogram returns the histogram of buckets, which may come in any order.
 // Durations are kept in whole microseconds.
 func NewHistogram(buckets ...Bucket) Histogram {
-	var h Histogram
-	h.Merge(Histogram{buckets: sorted(buckets)})
-	return h
+	return Histogram{buckets: sorted(buckets)}
 }
 
 func sorted(buckets []Bucket) []Bucket {
@@ -55,12 +53,30 @@ func sorted(buckets []Bucket) []Bucket {
 // Buckets returns what is in h, from the shortest duration to the longest.
 func (h Histogram) Buckets() []Bucket { return slices.Clone(h.buckets) }
 
-// Merge adds what is in other.
+// Merge adds what is in other. Buckets are never changed in place, so that
+// histograms may share them: a verdict on hours of windows, made anew every
+// second, copies next to nothing.
 func (h *Histogram) Merge(other Histogram) {
-	if len(other.buckets) == 0 {
+	a, b := h.buckets, other.buckets
+	if len(a) == 0 || len(b) == 0 {
+		if len(a) == 0 {
+			h.buckets = b
+		}
 		return
 	}
-	h.buckets = sorted(append(slices.Clone(h.buckets), other.buckets...))
+	merged := make([]Bucket, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].Value < b[0].Value:
+			merged, a = append(merged, a[0]), a[1:]
+		case a[0].Value > b[0].Value:
+			merged, b = append(merged, b[0]), b[1:]
+		default:
+			merged = append(merged, Bucket{Value: a[0].Value, Count: a[0].Count + b[0].Count})
+			a, b = a[1:], b[1:]
+		}
+	}
+	h.buckets = append(append(merged, a...), b...)
 }
 
 // Count returns how many durations h holds.
