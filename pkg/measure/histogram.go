@@ -53,6 +53,9 @@ func sorted(buckets []Bucket) []Bucket {
 // Buckets returns what is in h, from the shortest duration to the longest.
 func (h Histogram) Buckets() []Bucket { return slices.Clone(h.buckets) }
 
+// IsZero reports whether h is empty, so that JSON may leave it out.
+func (h Histogram) IsZero() bool { return len(h.buckets) == 0 }
+
 // Merge adds what is in other. Buckets are never changed in place, so that
 // histograms may share them: a verdict on hours of windows, made anew every
 // second, copies next to nothing.

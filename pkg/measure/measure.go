@@ -50,14 +50,15 @@ type Window struct {
 	Sent     uint64           `json:"sent"` // requests begun
 	Done     uint64           `json:"done"` // right answers
 	Errors   map[Class]uint64 `json:"errors,omitempty"`
-	Stale    uint64           `json:"stale,omitempty"` // requests sent again since the service had closed the idle connection
-	First    Histogram        `json:"first"`           // right answers: from when the request was sent to the first byte
-	Service  Histogram        `json:"service"`         // right answers: from when the sending began to the last byte
-	Response Histogram        `json:"response"`        // right answers: from when the request was due to the last byte
-	Lag      Histogram        `json:"lag"`             // all: from when the request was due to when the generator began it
+	Stale    uint64           `json:"stale,omitempty"`  // requests that found their idle connection closed by the service, and went on a fresh one
+	Connect  Histogram        `json:"connect,omitzero"` // connections that were opened: how long that took; not part of Service, but of Response
+	First    Histogram        `json:"first"`            // right answers: from when the request was sent to the first byte
+	Service  Histogram        `json:"service"`          // right answers: from when the sending began to the last byte
+	Response Histogram        `json:"response"`         // right answers: from when the request was due to the last byte
+	Lag      Histogram        `json:"lag"`              // all: from when the request was due to when the generator began it
 
 	// What follows is known once the window has ended.
-	Users    int           `json:"users"`     // at its end
+	Users    int           `json:"users"`     // at its end; of open arrivals, how many a second there are
 	Answered uint64        `json:"answered"`  // right answers that came within it, whenever they were due
 	InFlight int           `json:"in_flight"` // requests unanswered at its end
 	Oldest   time.Duration `json:"oldest"`    // how long the oldest of them has been waiting
@@ -103,6 +104,7 @@ func (w *Window) Merge(delta Window) {
 		}
 		w.Errors = all
 	}
+	w.Connect.Merge(delta.Connect)
 	w.First.Merge(delta.First)
 	w.Service.Merge(delta.Service)
 	w.Response.Merge(delta.Response)
@@ -165,12 +167,19 @@ func (s *Series) Last() *Window {
 	return nil
 }
 
-// Effort is what the load cost where it was made, over one window.
+// Effort is what the load cost where it was made, over one window, and what
+// kept the generator from its work. What can't be read there is nil.
 type Effort struct {
-	CPU      float64          `json:"cpu"`       // cores that the generator used
-	Memory   experiment.Bytes `json:"memory"`    // the generator's peak memory so far
-	HostIdle float64          `json:"host_idle"` // share of all the host's cores that was idle, 0 to 1
-	Steal    float64          `json:"steal"`     // share that the hypervisor took
+	CPU       float64          `json:"cpu"`                 // cores that the generator used
+	Cores     float64          `json:"cores"`               // cores that it may use at most: its threads, its affinity, its quota
+	Busy      float64          `json:"busy"`                // share of the window in which its busiest loop wasn't waiting, 0 to 1
+	Turn      time.Duration    `json:"turn"`                // the longest turn of a loop: an answer was read at most so late
+	Pause     time.Duration    `json:"pause"`               // the longest stop for garbage collection
+	Scheduler time.Duration    `json:"scheduler"`           // 99th percentile of how long what was ready to run waited in Go's scheduler
+	Throttled *float64         `json:"throttled,omitempty"` // share of periods in which its own CPU quota stopped it, 0 to 1
+	Memory    experiment.Bytes `json:"memory"`              // the generator's peak memory so far
+	HostIdle  float64          `json:"host_idle"`           // share of all the host's cores that was idle, 0 to 1
+	Steal     float64          `json:"steal"`               // share that the hypervisor took
 }
 
 // Counters are the service's counters at one instant, as the engine tells
