@@ -11,6 +11,7 @@ import (
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
 	"sweep/pkg/sweep"
 )
 
@@ -25,14 +26,15 @@ const plainEvery = 5 * time.Second
 type display struct {
 	w      io.Writer
 	target int
-	width  int // of the terminal; 0 where there is none
+	unit   string // of target
+	width  int    // of the terminal; 0 where there is none
 	quiet  bool
 	live   bool // an unfinished line stands on the terminal
 	last   time.Time
 }
 
 func newDisplay(w io.Writer, quiet bool, e *experiment.Experiment) *display {
-	d := &display{w: w, target: e.Users.Target, quiet: quiet}
+	d := &display{w: w, target: e.Users.Target, unit: e.Users.Unit(), quiet: quiet}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		d.width = 80
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
@@ -95,6 +97,24 @@ func (d *display) transient(text string) {
 	d.live = true
 }
 
+// load describes the last second of a load on a URL.
+func (d *display) load(s *measure.Series, t *measure.Tick, length time.Duration) {
+	w := s.Last()
+	if d.quiet || w == nil {
+		return
+	}
+	now := t.Sum()
+	text := fmt.Sprintf("%s/%s %s  %s answers/s  p50 %s  p99 %s  %d errors  lag p99 %s  %s left",
+		analysis.Thousands(w.Users), analysis.Thousands(d.target), d.unit, analysis.Thousands(int(now.Done)),
+		analysis.Short(now.Response.Quantile(.5)), analysis.Short(now.Response.Quantile(.99)), now.Failed(),
+		analysis.Short(now.Lag.Quantile(.99)), max(0, length-s.At).Round(time.Second))
+	d.transient(text)
+	if d.width == 0 && time.Since(d.last) >= plainEvery {
+		d.last = time.Now()
+		d.line(text)
+	}
+}
+
 func heading(p sweep.Progress) string {
 	return fmt.Sprintf("trial %d of %d  %-14s ", p.Number, p.Of, p.Trial.Limits)
 }
@@ -107,7 +127,7 @@ func (d *display) loading(p sweep.Progress) string {
 	}
 	now := p.Tick.Sum() // what came in the last second, whenever it was due
 	parts := []string{
-		fmt.Sprintf("%s/%s users", analysis.Thousands(w.Users), analysis.Thousands(d.target)),
+		fmt.Sprintf("%s/%s %s", analysis.Thousands(w.Users), analysis.Thousands(d.target), d.unit),
 		analysis.Thousands(int(now.Done)) + " req/s",
 		"p95 " + analysis.Short(now.Response.Quantile(0.95)),
 		fmt.Sprintf("%d errors", now.Failed()),
@@ -124,8 +144,8 @@ func (d *display) short(p sweep.Progress) string {
 	if w == nil {
 		return heading(p)
 	}
-	text := fmt.Sprintf("%d/%d %s %s/%s users %s/s p95 %s %d err", p.Number, p.Of, p.Trial.Limits.Slug(),
-		analysis.Thousands(w.Users), analysis.Thousands(d.target), analysis.Thousands(int(now.Done)),
+	text := fmt.Sprintf("%d/%d %s %s/%s %s %s/s p95 %s %d err", p.Number, p.Of, p.Trial.Limits.Slug(),
+		analysis.Thousands(w.Users), analysis.Thousands(d.target), d.unit, analysis.Thousands(int(now.Done)),
 		analysis.Short(now.Response.Quantile(0.95)), now.Failed())
 	if u := w.Usage; u != nil {
 		text += fmt.Sprintf(" %.2f CPU %.0fM", u.CPU, u.Memory.MiB())

@@ -101,6 +101,9 @@ func run(ctx context.Context, c console, o runOptions) error {
 	if err := only(e, o.only); err != nil {
 		return err
 	}
+	if _, err := load.NewPlan(e, "127.0.0.1:1"); err != nil {
+		return err // of type Faults, or says which key
+	}
 	eng, err := engine.Connect(ctx)
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
@@ -222,20 +225,39 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 	}
 	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
 	image := engine.Image{Ref: results.Manifest.Image, ID: results.Manifest.ImageID}
+	generator := &load.Remote{Attach: agent.Attach, Plan: planner(e)}
+	ceiling, err := generator.Ceiling(ctx)
+	if err != nil {
+		return fmt.Errorf("finding the generator's ceiling: %w", err)
+	}
+	plan := generator.Plan("")
+	if err := plan.Reaches(ceiling); err != nil {
+		return err //nolint:wrapcheck // says what to do
+	}
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
 	s := sweep.Sweep{
 		Experiment: e,
 		Service:    eng.Service(engine.Spec{Owner: owner, Image: image, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
-		Generator: &load.Remote{
-			Attach: agent.Attach,
-			Plan:   func(address string) load.Plan { return load.NewPlan(e, address, []byte(e.Request.Body.Resolved)) },
-		},
-		Recorder: results,
-		Skip:     skip,
-		Observe:  show.observe,
+		Generator:  generator,
+		Ceiling:    ceiling,
+		Recorder:   results,
+		Skip:       skip,
+		Observe:    show.observe,
 	}
 	return s.Run(ctx) //nolint:wrapcheck // says which trial
+}
+
+// planner returns what to do with the service at an address. That the
+// experiment has a plan has been seen before.
+func planner(e *experiment.Experiment) func(address string) load.Plan {
+	return func(address string) load.Plan {
+		plan, err := load.NewPlan(e, address)
+		if err != nil {
+			panic(err) // it doesn't depend on the address
+		}
+		return plan
+	}
 }
 
 // announce says what is about to happen and what can't.

@@ -79,7 +79,8 @@ func (a *Agent) Remove(ctx context.Context) error {
 }
 
 // Attach starts an agent in the network namespace of a running container,
-// named by its id. What is written to the connection is the agent's standard
+// named by its id, or where that is empty in one of its own, with loopback
+// alone. What is written to the connection is the agent's standard
 // input, what is read its standard output. Reading ends with io.EOF where the
 // agent ended well, else with an error that has its exit code and the last
 // 4 KiB of its standard error. Closing the connection ends the agent and
@@ -96,13 +97,13 @@ func (a *Agent) Attach(ctx context.Context, service string) (io.ReadWriteCloser,
 		c, err = a.attach(ctx, service)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run an agent beside container %.12s: %w", service, err)
+		return nil, fmt.Errorf("run an agent beside container %.12s: %w", cmp.Or(service, "none"), err)
 	}
 	return c, nil
 }
 
 func (a *Agent) attach(ctx context.Context, service string) (_ *connection, err error) {
-	name := safe(fmt.Sprintf("sweep-%s-agent-%.12s", a.owner.Run, service))
+	name := safe(fmt.Sprintf("sweep-%s-agent-%.12s", a.owner.Run, cmp.Or(service, "alone")))
 	id, _, err := a.engine.create(ctx, name, a.config(), a.hostConfig(service))
 	if err != nil {
 		return nil, err
@@ -148,8 +149,12 @@ func (a *Agent) config() *container.Config {
 }
 
 func (a *Agent) hostConfig(service string) *container.HostConfig {
+	network := container.NetworkMode("container:" + service)
+	if service == "" {
+		network = "none"
+	}
 	host := &container.HostConfig{
-		NetworkMode:    container.NetworkMode("container:" + service),
+		NetworkMode:    network,
 		AutoRemove:     true,
 		LogConfig:      container.LogConfig{Type: "none"}, // what it says is read, not kept
 		CapDrop:        []string{"ALL"},

@@ -7,6 +7,8 @@ package experiment
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,7 +27,7 @@ type Experiment struct {
 	Service   Service   `yaml:"service" required:"true" doc:"the service under test; exactly one of image, build, compose, container"`
 	Request   Request   `yaml:"request" required:"true" doc:"what each user asks"`
 	Matrix    Matrix    `yaml:"matrix" required:"true" doc:"the limits to try: two axes, or a list of cells"`
-	Users     Users     `yaml:"users" required:"true" doc:"the load: how many users, how fast they come, how long they wait"`
+	Users     Users     `yaml:"users" required:"true" doc:"the load: how many users, how fast they come, how long they wait; or how many requests a second"`
 	Objective Objective `yaml:"objective,omitempty" doc:"what must hold in every window; without it: errors 1%, p99 1s"`
 	Search    Search    `yaml:"search" doc:"which trials to run"`
 	Price     Price     `yaml:"price" doc:"what an hour of each resource costs; only their ratio matters for the answer"`
@@ -66,23 +68,66 @@ type Ready struct {
 	Within Duration `yaml:"within" doc:"how long the service may take to start; default 60s"`
 }
 
-// Request is what each user sends, and what counts as an answer.
+// Request is what each user sends, and what counts as an answer. Where there is
+// a feed, Path, Headers and Body are templates; see [ParseTemplate].
 type Request struct {
-	Method   string           `yaml:"method" doc:"default GET, or POST where there is a body"`
-	Path     string           `yaml:"path" required:"true" doc:"path and query, beginning with /"`
-	Headers  map[string]Value `yaml:"headers,omitempty" doc:"headers to send"`
-	Body     Value            `yaml:"body,omitempty" doc:"the body to send"`
-	BodyFile string           `yaml:"body_file,omitempty" doc:"a file with the body to send"`
-	Feed     *Feed            `yaml:"feed,omitempty" doc:"a file with a body a line"`
-	Timeout  Duration         `yaml:"timeout" doc:"an answer that takes longer is an error; default 10s"`
-	Expect   Expect           `yaml:"expect,omitempty" doc:"what counts as an answer"`
+	Method      string           `yaml:"method" doc:"default GET, or POST where there is a body"`
+	Path        string           `yaml:"path" required:"true" doc:"path and query, beginning with /; {{name}} is a field of the feed, percent-encoded"`
+	Headers     map[string]Value `yaml:"headers,omitempty" doc:"headers to send; {{name}} is a field of the feed"`
+	Body        Value            `yaml:"body,omitempty" doc:"the body to send; {{name}} is a field of the feed as it is, {{json name}} the same as JSON, a text with its quotes"`
+	BodyFile    string           `yaml:"body_file,omitempty" doc:"a file with the body to send"`
+	Feed        *Feed            `yaml:"feed,omitempty" doc:"a file with a row for each request, which fills the {{name}} of path, headers and body"`
+	Connections string           `yaml:"connections" enum:"keep-alive,fresh" doc:"whether a user keeps its connection (keep-alive, the default), or opens one for each request (fresh)"`
+	Protocol    string           `yaml:"protocol" enum:"http,https,h2c" doc:"http: HTTP/1.1, the default; https: HTTP/2 where the service offers it; h2c: HTTP/2 without TLS"`
+	Insecure    bool             `yaml:"insecure,omitempty" doc:"with https: take any certificate; default false"`
+	Timeout     Duration         `yaml:"timeout" doc:"an answer that takes longer is an error; default 10s"`
+	Expect      Expect           `yaml:"expect,omitempty" doc:"what counts as an answer"`
 }
 
-// Feed takes bodies from the lines of a file.
+// What Request.Connections, Request.Protocol and Feed.Order may be. The first
+// of each is the default.
+const (
+	KeepAlive  = "keep-alive"
+	Fresh      = "fresh"
+	HTTP       = "http"
+	HTTPS      = "https"
+	H2C        = "h2c"
+	Sequential = "sequential"
+	Random     = "random"
+)
+
+// Feed is a file with a row for each request: JSON lines, or CSV with a header
+// line. Where no template uses a field of it, each JSON line is a body. After
+// the last row comes the first one again.
 type Feed struct {
-	File  string `yaml:"file" required:"true" doc:"JSON lines"`
-	Order string `yaml:"order,omitempty" enum:"sequential,random" doc:"how lines are taken; default sequential"`
+	File   string `yaml:"file" required:"true" doc:"one JSON value a line (.jsonl, .ndjson), or CSV with a header line (.csv)"`
+	Order  string `yaml:"order" enum:"sequential,random" doc:"how requests take rows: one after another over all users (sequential, the default), or any (random)"`
+	SHA256 string `yaml:"sha256,omitempty" doc:"what the file's SHA-256 must be; recorded with every run"`
+
+	content []byte
 }
+
+// maxFeed is the largest feed, in bytes: the generator holds it in memory.
+const maxFeed = 32 << 20
+
+// Take keeps what is in the feed's file, and makes it part of the question by
+// its SHA256. The error is that it is another file than SHA256 says, or too
+// large.
+func (f *Feed) Take(content []byte) error {
+	if len(content) > maxFeed {
+		return fmt.Errorf("is larger than %d MiB", maxFeed>>20)
+	}
+	sum := sha256.Sum256(content)
+	got := hex.EncodeToString(sum[:])
+	if f.SHA256 != "" && !strings.EqualFold(f.SHA256, got) {
+		return fmt.Errorf("has the SHA-256 %s, not the one that request.feed.sha256 says", got)
+	}
+	f.SHA256, f.content = got, content
+	return nil
+}
+
+// Content returns what [Feed.Take] took.
+func (f *Feed) Content() []byte { return f.content }
 
 // Expect says what a right answer is.
 type Expect struct {
@@ -114,22 +159,62 @@ func (m Matrix) Cells() []Limits {
 	return slices.Compact(cells)
 }
 
-// Users is the load. Exactly one of RampOver and Stages is set in a file.
+// Users is the load: so many users, each of whom waits for its answer before
+// it asks again, or, where there is a Rate, so many requests a second, whatever
+// becomes of those before (open load). A file has exactly one of Target and
+// Rate, and exactly one of RampOver, Stages and Stairs.
 type Users struct {
-	Target   int      `yaml:"target" required:"true" doc:"how many users a viable configuration must carry"`
-	RampOver Duration `yaml:"ramp,omitempty" doc:"how long the way from 0 users to target takes, every user at an instant of its own"`
+	Target   int      `yaml:"target,omitempty" unless:"Rate" doc:"how many users a viable configuration must carry"`
+	Rate     *Rate    `yaml:"rate,omitempty" doc:"instead of target: how many requests a second it must carry, such as 500/s; nobody waits for an answer"`
+	RampOver Duration `yaml:"ramp,omitempty" doc:"how long the way from 0 to the target takes, every user at an instant of its own"`
 	Hold     Duration `yaml:"hold,omitempty" doc:"how long the target is held after the ramp; default 30s"`
-	Stages   []Stage  `yaml:"stages,omitempty" doc:"instead of ramp and hold: the way to target in parts"`
-	Wait     Wait     `yaml:"wait" doc:"how long a user waits between an answer and its next request; default constant 1s"`
+	Stages   []Stage  `yaml:"stages,omitempty" doc:"instead of ramp and hold: the way to the target in parts"`
+	Stairs   *Stairs  `yaml:"stairs,omitempty" doc:"instead of ramp and hold: the way to the target in equal steps, each of which is held"`
+	Wait     Wait     `yaml:"wait,omitempty" doc:"how long a user waits between an answer and its next request; default constant 1s; with rate there is none"`
 	From     string   `yaml:"from" enum:"service,network,host" doc:"where the load comes from: inside the service's network namespace (service, the default), beside it on its network, or this process on the host"`
+}
+
+// Stairs climb to the target step by step.
+type Stairs struct {
+	Step int      `yaml:"step" required:"true" doc:"how many users (with rate: requests a second) each step adds; the last one may be smaller"`
+	Hold Duration `yaml:"hold" doc:"how long each step is held; default 30s"`
+	Over Duration `yaml:"over" doc:"how long the way to each step takes, also to the first; default 5s, so that a step is no burst"`
+	From int      `yaml:"from" doc:"the height of the first step; default the step"`
+}
+
+// Open reports whether the load is requests a second. Then the numbers of its
+// Ramp, and Target, are that, and there is no Wait.
+func (u Users) Open() bool { return u.Rate != nil }
+
+// Unit returns what the load is counted in: "users" or "requests/s".
+func (u Users) Unit() string {
+	if u.Open() {
+		return "requests/s"
+	}
+	return "users"
 }
 
 // Ramp returns the shape of the load.
 func (u Users) Ramp() Ramp {
-	if len(u.Stages) > 0 {
+	switch {
+	case len(u.Stages) > 0:
 		return u.Stages
+	case u.Stairs != nil:
+		return u.Stairs.to(u.Target)
+	default:
+		return Ramp{{Users: u.Target, Over: u.RampOver, Hold: u.Hold}}
 	}
-	return Ramp{{Users: u.Target, Over: u.RampOver, Hold: u.Hold}}
+}
+
+// steps returns how many steps there are up to target.
+func (s Stairs) steps(target int) int { return 1 + (target-s.From+s.Step-1)/s.Step }
+
+func (s Stairs) to(target int) Ramp {
+	var r Ramp
+	for i := range s.steps(target) {
+		r = append(r, Stage{Users: min(s.From+i*s.Step, target), Over: s.Over, Hold: s.Hold})
+	}
+	return r
 }
 
 // Wait is how long a user waits before its next request. Exactly one field is
@@ -168,7 +253,7 @@ type Objective struct {
 	P95     *Duration `yaml:"p95,omitempty" doc:"the 95th percentile of response times"`
 	P99     *Duration `yaml:"p99,omitempty" doc:"the 99th percentile of response times"`
 	P999    *Duration `yaml:"p99.9,omitempty" doc:"the 99.9th percentile of response times"`
-	Goodput *Share    `yaml:"goodput,omitempty" doc:"the least share of the demanded rate (users / wait) that is answered rightly"`
+	Goodput *Share    `yaml:"goodput,omitempty" doc:"the least share of the demanded rate (users / wait, or rate) that is answered rightly"`
 }
 
 // DefaultObjective is what must hold where a file doesn't say: errors at most

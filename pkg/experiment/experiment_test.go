@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		Version:   1,
 		Name:      "x",
 		Service:   experiment.Service{Image: "x", Port: 80, Ready: experiment.Ready{Within: 60 * second}},
-		Request:   experiment.Request{Method: "GET", Path: "/", Timeout: 10 * second, Expect: experiment.Expect{Status: []int{200}}},
+		Request:   experiment.Request{Method: "GET", Path: "/", Connections: "keep-alive", Protocol: "http", Timeout: 10 * second, Expect: experiment.Expect{Status: []int{200}}},
 		Matrix:    experiment.Matrix{CPUs: []experiment.CPUs{1e9}, Memory: []experiment.Bytes{200 * experiment.MiB}},
 		Users:     experiment.Users{Target: 10, RampOver: 60 * second, Hold: 30 * second, Wait: experiment.Wait{Constant: &second}, From: "service"},
 		Objective: experiment.DefaultObjective(),
@@ -112,6 +112,12 @@ func TestDigest(t *testing.T) {
 		{"port: 80", "port: 80, env: {A: b}", false},
 		{"timeout: 5s", "timeout: 6s", false},
 		{"timeout: 5s", "timeout: 5s, body: a", false},
+		{"timeout: 5s", "timeout: 5s, connections: keep-alive, protocol: http, insecure: false", true},
+		{"timeout: 5s", "timeout: 5s, connections: fresh", false},
+		{"timeout: 5s", "timeout: 5s, protocol: h2c", false},
+		{"timeout: 5s", "timeout: 5s, method: GET, feed: {file: a.jsonl}", false},
+		{"target: 10", "rate: 10/s", false},
+		{"ramp: 1m", "stairs: {step: 5}", false},
 		{"target: 10", "target: 11", false},
 		{"ramp: 1m", "ramp: 1m, wait: {pacing: 1s}", false},
 	} {
@@ -192,6 +198,12 @@ func TestParseUnits(t *testing.T) {
 			t.Errorf("%q of memory are %v", text, got)
 		}
 	}
+	for _, text := range []string{"", "500", "/s", "-1/s", "+1/s", "0.5/s", "30/m", "1 /s", "1e3/s", "9999999999/s"} {
+		var r experiment.Rate
+		if err := r.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is the rate %v", text, r)
+		}
+	}
 	for _, text := range []string{"", "%", "-1%", "101%", "1.01", "NaN", "Inf%", "x"} {
 		var s experiment.Share
 		if err := s.UnmarshalText([]byte(text)); err == nil {
@@ -244,13 +256,96 @@ func TestRamp(t *testing.T) {
 }
 
 func TestUsersRamp(t *testing.T) {
-	u := experiment.Users{Target: 10, RampOver: 1, Hold: 2}
-	if diff := cmp.Diff(experiment.Ramp{{Users: 10, Over: 1, Hold: 2}}, u.Ramp()); diff != "" {
+	second := experiment.Duration(time.Second)
+	for _, c := range []struct {
+		users string
+		want  experiment.Ramp
+	}{
+		{"target: 10, ramp: 1m, hold: 2s", experiment.Ramp{{Users: 10, Over: 60 * second, Hold: 2 * second}}},
+		{"target: 5, stages: [{users: 5, over: 3s}]", experiment.Ramp{{Users: 5, Over: 3 * second}}},
+		{"target: 25, stairs: {step: 10}", experiment.Ramp{
+			{Users: 10, Over: 5 * second, Hold: 30 * second},
+			{Users: 20, Over: 5 * second, Hold: 30 * second},
+			{Users: 25, Over: 5 * second, Hold: 30 * second},
+		}},
+		{"target: 20, stairs: {step: 5, from: 10, hold: 1s, over: 0s}", experiment.Ramp{
+			{Users: 10, Hold: second}, {Users: 15, Hold: second}, {Users: 20, Hold: second},
+		}},
+		{"target: 10, stairs: {step: 10, over: 1s, hold: 1s}", experiment.Ramp{{Users: 10, Over: second, Hold: second}}},
+		{"rate: 10/s, ramp: 1m, hold: 2s", experiment.Ramp{{Users: 10, Over: 60 * second, Hold: 2 * second}}},
+		{"rate: 10/s, stairs: {step: 6, over: 1s, hold: 1s}", experiment.Ramp{
+			{Users: 6, Over: second, Hold: second}, {Users: 10, Over: second, Hold: second},
+		}},
+		{"rate: 10/s, stages: [{rate: 10/s, over: 1s}, {rate: 0/s, hold: 1s}]", experiment.Ramp{{Users: 10, Over: second}, {Hold: second}}},
+	} {
+		u := parse(t, strings.Replace(minimal("request: {path: /}"), "target: 10, ramp: 1m", c.users, 1)).Users
+		if diff := cmp.Diff(c.want, u.Ramp(), cmpopts.IgnoreFields(experiment.Stage{}, "Rate")); diff != "" {
+			t.Errorf("%s: %s", c.users, diff)
+		}
+		if open := strings.HasPrefix(c.users, "rate"); u.Open() != open || open != (u.Unit() == "requests/s") || u.Target < 5 {
+			t.Errorf("%s: open %v, target %d %s", c.users, u.Open(), u.Target, u.Unit())
+		}
+	}
+}
+
+func TestArrivals(t *testing.T) {
+	second := experiment.Duration(time.Second)
+	ramp := experiment.Ramp{{Users: 2, Over: second, Hold: second}, {Users: 0, Over: second, Hold: 100 * second}, {Users: 1, Hold: second}, {Hold: second}}
+	var got []time.Duration
+	ramp.Arrivals(func(at time.Duration) bool {
+		got = append(got, at.Round(time.Microsecond))
+		return true
+	})
+	want := []time.Duration{
+		707_107 * time.Microsecond,   // t*t = 0.5
+		1_250 * time.Millisecond,     // 1.5: 0.5 after the ramp's 1
+		1_750 * time.Millisecond,     // 2.5
+		2_292_893 * time.Microsecond, // 3.5, as far from the end as the first from the beginning
+		103_500 * time.Millisecond,   // 4.5
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	u.Stages = []experiment.Stage{{Users: 5, Over: 3}}
-	if diff := cmp.Diff(experiment.Ramp{{Users: 5, Over: 3}}, u.Ramp()); diff != "" {
-		t.Error(diff)
+}
+
+func TestTake(t *testing.T) {
+	rows := []byte("{}\n")
+	f := &experiment.Feed{File: "a.jsonl"}
+	if err := f.Take(rows); err != nil || string(f.Content()) != "{}\n" {
+		t.Fatal(err)
+	}
+	if want := "ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356"; f.SHA256 != want {
+		t.Errorf("the SHA-256 is %s", f.SHA256)
+	}
+	if err := f.Take(rows); err != nil {
+		t.Error(err)
+	}
+	if err := f.Take([]byte("[]")); err == nil {
+		t.Error("took another file")
+	}
+	if err := new(experiment.Feed).Take(make([]byte, 32<<20+1)); err == nil {
+		t.Error("took a file that is too large")
+	}
+}
+
+func TestParseTemplate(t *testing.T) {
+	for s, want := range map[string][]experiment.Piece{
+		"":                  {{}},
+		"a":                 {{Text: "a"}},
+		"{{a}}":             {{Field: "a"}},
+		"/{{ a b }}/{{b}}?": {{Text: "/", Field: "a b"}, {Text: "/", Field: "b"}, {Text: "?"}},
+		`{"x":{{json a}}}`:  {{Text: `{"x":`, Field: "a", JSON: true}, {Text: "}"}},
+		"{a} }}":            {{Text: "{a} }}"}},
+		"{{json}}":          {{Field: "json"}},
+	} {
+		if got, err := experiment.ParseTemplate(s); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("%q: %+v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"{{", "a{{b", "{{}}", "{{ }}", "{{{a}}}", "{{a\nb}}", "{{a}} {{b}"} {
+		if got, err := experiment.ParseTemplate(s); err == nil {
+			t.Errorf("%q is %+v", s, got)
+		}
 	}
 }
 

@@ -268,6 +268,10 @@ func (d *decoder) scalar(path, text string, v reflect.Value, tag reflect.StructT
 			err = fmt.Errorf("%q is not a whole number", resolved)
 		}
 		v.SetInt(i)
+	case *bool:
+		if *target = resolved == "true"; !*target && resolved != "false" {
+			err = fmt.Errorf("%q is neither true nor false", resolved)
+		}
 	case *float64:
 		if *target, err = strconv.ParseFloat(resolved, 64); err != nil || math.IsInf(*target, 0) || math.IsNaN(*target) {
 			err = fmt.Errorf("%q is not a number", resolved)

@@ -2,6 +2,7 @@ package experiment_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -60,12 +61,14 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 			},
 			Request: experiment.Request{
 				Method: rapid.SampledFrom([]string{"GET", "POST", "DELETE"}).Draw(t, "method"),
-				Path:   rapid.StringMatching(`/[!-~]{0,20}`).Draw(t, "path"),
+				Path:   rapid.StringMatching(`/([!-z|}~]|\{[!-z]){0,20}`).Draw(t, "path"),
 				Headers: rapid.MapOfN(header, value.Filter(func(v experiment.Value) bool {
-					return !strings.ContainsAny(v.Resolved, "\r\n\x00")
-				}), 0, 3).Draw(t, "headers"),
-				Body:    value.Draw(t, "body"),
-				Timeout: duration(1).Draw(t, "timeout"),
+					return strings.IndexFunc(v.Resolved, isControl) < 0
+				}), 0, 3).Filter(distinct).Draw(t, "headers"),
+				Body:        value.Draw(t, "body"),
+				Connections: rapid.SampledFrom([]string{"keep-alive", "fresh"}).Draw(t, "connections"),
+				Protocol:    rapid.SampledFrom([]string{"http", "https", "h2c"}).Draw(t, "protocol"),
+				Timeout:     duration(1).Draw(t, "timeout"),
 				Expect: experiment.Expect{
 					Status:   rapid.SliceOfN(rapid.IntRange(100, 599), 1, 3).Draw(t, "status"),
 					Contains: text.Draw(t, "contains"),
@@ -79,6 +82,10 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 				GiBHour: rapid.Float64Range(0, 1e-6).Draw(t, "gib_hour"),
 			},
 		}
+		e.Request.Insecure = e.Request.Protocol == "https" && rapid.Bool().Draw(t, "insecure")
+		if rapid.Bool().Draw(t, "has feed") {
+			feed(t, &e.Request)
+		}
 		p95 := rapid.Custom(func(t *rapid.T) experiment.Duration {
 			return experiment.Duration(rapid.Int64Range(1, int64(e.Request.Timeout)).Draw(t, "p95"))
 		})
@@ -86,6 +93,35 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 		e.Objective.Errors = rapid.Ptr(shares(), e.Objective.P95 != nil).Draw(t, "errors")
 		return e
 	})
+}
+
+// feed draws a feed, and texts that use it.
+func feed(t *rapid.T, r *experiment.Request) {
+	r.Feed = &experiment.Feed{
+		File:   rapid.StringMatching(`[ -~]{0,10}\.(jsonl|ndjson|csv|CSV)`).Draw(t, "file"),
+		Order:  rapid.SampledFrom([]string{"sequential", "random"}).Draw(t, "order"),
+		SHA256: rapid.StringMatching(`([0-9a-f]{64})?`).Draw(t, "sha256"),
+	}
+	if strings.Contains(r.Body.Written, "{{") {
+		r.Body = experiment.Value{}
+	}
+	for name, value := range r.Headers {
+		if strings.Contains(value.Written, "{{") {
+			delete(r.Headers, name)
+		}
+	}
+	r.Path += rapid.SampledFrom([]string{"{{a}}", "/{{ json a b }}?x={{c}}"}).Draw(t, "fields")
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// distinct reports whether headers differ by more than the case of their names.
+func distinct(headers map[string]experiment.Value) bool {
+	seen := map[string]bool{}
+	for name := range headers {
+		seen[strings.ToLower(name)] = true
+	}
+	return len(seen) == len(headers)
 }
 
 // awkward texts are those that YAML writers get wrong.
@@ -135,12 +171,22 @@ func matrices() *rapid.Generator[experiment.Matrix] {
 func loads() *rapid.Generator[experiment.Users] {
 	return rapid.Custom(func(t *rapid.T) experiment.Users {
 		u := experiment.Users{Target: rapid.IntRange(1, 1_000_000).Draw(t, "target"), From: "service"}
-		if rapid.Bool().Draw(t, "has stages") {
+		switch rapid.IntRange(0, 2).Draw(t, "shape") {
+		case 0:
 			u.Stages = ramps(1, 1_000_000).Draw(t, "stages")
 			u.Target = max(1, u.Ramp().Peak())
 			u.Stages = append(u.Stages, experiment.Stage{Users: u.Target, Over: 1})
-		} else {
+		case 1:
+			u.Stairs = &experiment.Stairs{
+				Step: rapid.IntRange((u.Target+998)/999, u.Target).Draw(t, "step"), From: rapid.IntRange(1, u.Target).Draw(t, "from"),
+				Over: duration(0).Draw(t, "over") / 1000, Hold: duration(1000).Draw(t, "hold") / 1000,
+			}
+		default:
 			u.RampOver, u.Hold = duration(1).Draw(t, "ramp"), duration(1).Draw(t, "hold")
+		}
+		if rapid.Bool().Draw(t, "open") {
+			opened(&u)
+			return u
 		}
 		switch rapid.IntRange(0, 2).Draw(t, "wait") {
 		case 0:
@@ -153,6 +199,18 @@ func loads() *rapid.Generator[experiment.Users] {
 		}
 		return u
 	})
+}
+
+// opened makes a rate of a number of users.
+func opened(u *experiment.Users) {
+	rate := func(n int) *experiment.Rate {
+		r := experiment.Rate(n)
+		return &r
+	}
+	u.Rate = rate(u.Target)
+	for i := range u.Stages {
+		u.Stages[i].Rate = rate(u.Stages[i].Users)
+	}
 }
 
 // ramps draws ramps of up to three stages and the given number of users, each
@@ -174,6 +232,7 @@ func TestUnits(t *testing.T) {
 		roundTrip(t, experiment.Bytes(rapid.Int64Range(1, 1<<53).Draw(t, "memory")))
 		roundTrip(t, experiment.Duration(rapid.Int64Min(0).Draw(t, "duration")))
 		roundTrip(t, shares().Draw(t, "share"))
+		roundTrip(t, experiment.Rate(rapid.IntRange(0, 1<<31-1).Draw(t, "rate")))
 	})
 }
 
@@ -234,6 +293,89 @@ func TestRampAgrees(t *testing.T) {
 			t.Fatalf("done is %v at %v of %v", done, at, ramp.Length())
 		}
 	})
+}
+
+// TestArrivalsFollowTheRate checks the instants of open load against the
+// integral of the rate, which is k - 1/2 at the k-th of them, to the nanosecond
+// at which they are rounded. From that follow the count in any span, to within
+// one, and the gaps, 1/rate.
+func TestArrivalsFollowTheRate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		scale := rapid.SampledFrom([]int64{1, 1e3, 1e6}).Draw(t, "scale") // from seconds at 1/s to microseconds at 1e6/s
+		ramp := rapid.Map(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) experiment.Stage {
+			length := rapid.Int64Range(0, 100*int64(time.Second)/scale)
+			return experiment.Stage{
+				Users: int(rapid.Int64Range(0, scale).Draw(t, "rate")),
+				Over:  experiment.Duration(length.Draw(t, "over")), Hold: experiment.Duration(length.Draw(t, "hold")),
+			}
+		}), 1, 4), func(s []experiment.Stage) experiment.Ramp { return s }).Draw(t, "ramp")
+		k, last := 0, time.Duration(0)
+		for at := range ramp.Arrivals {
+			k++
+			want := float64(k) - 0.5
+			if early, late := integral(ramp, at-1), integral(ramp, at+1); early > want+1e-9 || late < want-1e-9 {
+				t.Fatalf("arrival %d is at %v, where the integral is %v to %v", k, at, early, late)
+			}
+			if at < last || at > ramp.Length() {
+				t.Fatalf("%v after %v of %v", at, last, ramp.Length())
+			}
+			last = at
+		}
+		if whole := integral(ramp, ramp.Length()); math.Abs(float64(k)-whole) > 0.5+1e-9 {
+			t.Fatalf("%d arrivals of %v", k, whole)
+		}
+	})
+}
+
+// integral returns how many arrivals a ramp of rates makes up to an instant.
+func integral(r experiment.Ramp, at time.Duration) (sum float64) {
+	from := 0
+	for _, s := range r {
+		for _, p := range []struct {
+			from, to int
+			over     experiment.Duration
+		}{{from, s.Users, s.Over}, {s.Users, s.Users, s.Hold}} {
+			if at <= 0 || p.over == 0 {
+				continue
+			}
+			t, over := min(at, p.over.Std()).Seconds(), p.over.Std().Seconds()
+			sum += float64(p.from)*t + float64(p.to-p.from)*t*t/over/2
+			at -= p.over.Std()
+		}
+		from = s.Users
+	}
+	return sum
+}
+
+// TestArrivalsAreMany checks the largest load that a file may ask for: seven
+// days from 0 to a million a second and back.
+func TestArrivalsAreMany(t *testing.T) {
+	half := 84 * time.Hour
+	ramp := experiment.Ramp{{Users: 1_000_000, Over: experiment.Duration(half)}, {Users: 0, Over: experiment.Duration(half)}}
+	n := 0
+	allocated := testing.AllocsPerRun(1, func() {
+		n = 0
+		for at := range ramp.Arrivals {
+			if n++; n == 1 && at != 549_909_083*time.Nanosecond { // the root of half / 1e6
+				t.Errorf("the first is at %v", at)
+			}
+			if n == 1_000_000 {
+				break
+			}
+		}
+	})
+	if allocated != 0 {
+		t.Errorf("%v allocations", allocated)
+	}
+}
+
+func BenchmarkArrivals(b *testing.B) {
+	ramp := experiment.Ramp{{Users: 1_000_000, Over: experiment.Duration(time.Hour)}}
+	for range ramp.Arrivals {
+		if !b.Loop() {
+			return
+		}
+	}
 }
 
 // TestWithin checks the laws of a partial order.

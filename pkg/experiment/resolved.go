@@ -30,8 +30,8 @@ func (e *Experiment) YAML() ([]byte, error) {
 // measurement what it is: service, request, users and generator, Values as
 // written. Trials of experiments with the same digest can stand beside each
 // other: matrix, search, objective and price say which trials there are and
-// how they are judged, not what is seen in one. What is in the files that an
-// experiment names is not part of it.
+// how they are judged, not what is seen in one. What is in a feed is part of
+// it by its SHA256.
 func (e *Experiment) Digest() string {
 	measured := Experiment{Service: e.Service, Request: e.Request, Users: e.Users, Generator: e.Generator}
 	text, err := json.Marshal(encode(reflect.ValueOf(measured)))
@@ -86,6 +86,9 @@ func encodeStruct(v reflect.Value) yaml.MapSlice {
 	for i := range keys(v.Type()) {
 		key, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 		field := v.Field(i)
+		if other := v.Type().Field(i).Tag.Get("unless"); other != "" && !v.FieldByName(other).IsZero() {
+			continue // the file says it by the other key
+		}
 		empty := field.IsZero() || (field.Kind() == reflect.Map || field.Kind() == reflect.Slice) && field.Len() == 0
 		if !empty || !strings.Contains(options, "omitempty") {
 			fields = append(fields, yaml.MapItem{Key: key, Value: encode(field)})

@@ -40,8 +40,12 @@ func Schema() ([]byte, error) {
 			s = root
 		}
 		applyTags(s, t)
-		for _, keys := range alternatives[name] {
-			s.OneOf = append(s.OneOf, &jsonschema.Schema{Required: keys})
+		for _, sets := range alternatives[name] {
+			one := &jsonschema.Schema{}
+			for _, keys := range sets {
+				one.OneOf = append(one.OneOf, &jsonschema.Schema{Required: keys})
+			}
+			s.AllOf = append(s.AllOf, one)
 		}
 	}
 	maps.Copy(root.Definitions, scalars())
@@ -57,12 +61,14 @@ func Schema() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// alternatives are the sets of keys of which a struct takes exactly one.
-var alternatives = map[string][][]string{ //nolint:gochecknoglobals // a table
-	"Service": {{"image"}, {"build"}, {"compose"}, {"container"}},
-	"Matrix":  {{"cpus", "memory"}, {"cells"}},
-	"Users":   {{"ramp"}, {"stages"}},
-	"Wait":    {{"constant"}, {"between"}, {"pacing"}},
+// alternatives are the sets of keys of which a struct takes exactly one: for
+// some structs that holds of more than one choice.
+var alternatives = map[string][][][]string{ //nolint:gochecknoglobals // a table
+	"Service": {{{"image"}, {"build"}, {"compose"}, {"container"}}},
+	"Matrix":  {{{"cpus", "memory"}, {"cells"}}},
+	"Users":   {{{"target"}, {"rate"}}, {{"ramp"}, {"stages"}, {"stairs"}}},
+	"Stage":   {{{"users"}, {"rate"}}},
+	"Wait":    {{{"constant"}, {"between"}, {"pacing"}}},
 }
 
 // applyTags adds what the tags of struct t say to its schema.
@@ -91,13 +97,15 @@ func scalarName(t reflect.Type) string {
 	case t == reflect.TypeFor[Value]():
 		return "Text"
 	case t.PkgPath() != "" && t.Kind() != reflect.Struct && t.Kind() != reflect.Slice:
-		return t.Name() // the units: CPUs, Bytes, Duration, Share
+		return t.Name() // the units: CPUs, Bytes, Duration, Share, Rate
 	case t.Kind() == reflect.String:
 		return "Text"
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
 		return "Integer"
 	case t.Kind() == reflect.Float64:
 		return "Number"
+	case t.Kind() == reflect.Bool:
+		return "Boolean"
 	default:
 		return ""
 	}
@@ -117,6 +125,8 @@ func scalars() map[string]*jsonschema.Schema {
 		"Bytes":    one(`^[0-9.]+ ?([kKmMgGtTpP]([iI]?[bB])?|[bB])?$`, jsonschema.Schema{ExclusiveMinimum: "0"}, "number", "string"),
 		"Duration": one(`^\+?(0|([0-9.]+(ns|us|µs|ms|s|m|h))+)$`, jsonschema.Schema{Minimum: "0", Maximum: "0"}, "string", "integer"),
 		"Share":    one(`^[0-9.]+ *%?$`, jsonschema.Schema{Minimum: "0", Maximum: "1"}, "number", "string"),
+		"Rate":     one(`^[0-9]+/s$`, jsonschema.Schema{}, "string"),
+		"Boolean":  one(`^(true|false)$`, jsonschema.Schema{}, "boolean", "string"),
 		"Integer":  one(`^[+-]?[0-9]+$`, jsonschema.Schema{}, "integer", "string"),
 		"Number":   one(`^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$`, jsonschema.Schema{}, "number", "string"),
 		"Variable": one("", jsonschema.Schema{}, "string"),

@@ -188,6 +188,27 @@ func (s *Share) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Rate is a number of requests a second. It reads and writes as "500/s"; the
+// number is whole.
+type Rate int
+
+// String returns the rate with its unit, "500/s".
+func (r Rate) String() string { return strconv.Itoa(int(r)) + "/s" }
+
+// MarshalText writes r as [Rate.String] does.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads a whole number of requests a second.
+func (r *Rate) UnmarshalText(text []byte) error {
+	number, perSecond := strings.CutSuffix(string(text), "/s")
+	n, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || !perSecond {
+		return fmt.Errorf("%q is not a rate; write a whole number of requests a second such as 500/s", text)
+	}
+	*r = Rate(n)
+	return nil
+}
+
 // Limits is one cell of the matrix: what a fresh container of the service may
 // use. It is comparable, so it is a map key.
 type Limits struct {

@@ -1,7 +1,11 @@
 package experiment
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +17,7 @@ const (
 	maxUsers  = 1_000_000
 	maxCells  = 10_000
 	maxLength = 7 * 24 * time.Hour
+	maxSteps  = 1000
 	maxName   = 64
 )
 
@@ -25,7 +30,6 @@ var unsupported = []struct { //nolint:gochecknoglobals // a table
 	{"service.build", "", func(e *Experiment) bool { return e.Service.Build != nil }},
 	{"service.compose", "", func(e *Experiment) bool { return e.Service.Compose != nil }},
 	{"service.container", "", func(e *Experiment) bool { return e.Service.Container != "" }},
-	{"request.feed", "", func(e *Experiment) bool { return e.Request.Feed != nil }},
 	{"users.from", "network ", func(e *Experiment) bool { return e.Users.From == "network" }},
 	{"users.from", "host ", func(e *Experiment) bool { return e.Users.From == "host" }},
 	{"search.strategy", "frontier ", func(e *Experiment) bool { return e.Search.Strategy == "frontier" }},
@@ -117,24 +121,25 @@ func (d *decoder) checkService(s *Service) {
 }
 
 func (d *decoder) checkRequest(r *Request) {
-	d.checkURLPath("request.path", r.Path)
-	bodies := []string{"body", "body_file", "feed"}
-	d.oneOf("request", true, bodies...)
+	d.checkPath(*r)
+	d.oneOf("request", true, "body", "body_file")
+	hasBody := d.given("request.body") || d.given("request.body_file")
+	if r.Feed != nil {
+		// Where no field of it is used, its lines are bodies.
+		hasBody = hasBody || !r.fieldsInHead()
+		d.checkFeed(*r)
+	}
 	method := "GET"
-	if slices.ContainsFunc(bodies, func(key string) bool { return d.given("request." + key) }) {
+	if hasBody {
 		method = "POST"
 	}
 	otherwise(d, "request.method", &r.Method, method)
 	d.demand(isToken(r.Method) && r.Method == strings.ToUpper(r.Method), "request.method", "%q is not a method; write one such as GET or POST", r.Method)
-	for name, value := range r.Headers {
-		path := join("request.headers", name)
-		d.demand(isToken(name), path, "%q is not the name of a header", name)
-		d.demand(!strings.ContainsAny(value.Resolved, "\r\n\x00"), path, "must be a single line")
-	}
+	d.checkHeaders(r.Headers)
 	d.demand(r.BodyFile != "" || !d.given("request.body_file"), "request.body_file", "is empty")
-	if r.Feed != nil {
-		otherwise(d, "request.feed.order", &r.Feed.Order, "sequential")
-	}
+	otherwise(d, "request.connections", &r.Connections, KeepAlive)
+	otherwise(d, "request.protocol", &r.Protocol, HTTP)
+	d.demand(!r.Insecure || r.Protocol == HTTPS, "request.insecure", "belongs to https: with %s there is no certificate", r.Protocol)
 	otherwise(d, "request.timeout", &r.Timeout, Duration(10*time.Second))
 	d.demand(r.Timeout > 0, "request.timeout", "must be more than 0")
 	otherwise(d, "request.expect.status", &r.Expect.Status, []int{200})
@@ -142,6 +147,75 @@ func (d *decoder) checkRequest(r *Request) {
 	for i, status := range r.Expect.Status {
 		d.demand(status >= 100 && status <= 599, fmt.Sprintf("request.expect.status[%d]", i), "%d is not a status; write one from 100 to 599", status)
 	}
+}
+
+// checkPath checks the path of a request, without what the feed fills in.
+func (d *decoder) checkPath(r Request) {
+	text := r.Path
+	if pieces, err := ParseTemplate(r.Path); r.Feed != nil && err == nil {
+		text = ""
+		for _, p := range pieces {
+			if text += p.Text; p.Field != "" {
+				text += "{{}}"
+			}
+		}
+	}
+	d.checkURLPath("request.path", text)
+	d.demand(r.Feed != nil || !hasHoles(r.Path), "request.path", "has a {{field}}, but there is no request.feed to fill it")
+}
+
+// checkHeaders checks the names and values of headers.
+func (d *decoder) checkHeaders(headers map[string]Value) {
+	first := map[string]string{} // by the lower-case name
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		path, lower := join("request.headers", name), strings.ToLower(name)
+		d.demand(isToken(name), path, "%q is not the name of a header", name)
+		d.demand(lower != "content-length" && lower != "transfer-encoding", path, "is written by sweep itself, as the body needs it")
+		d.demand(first[lower] == "", path, "is the same header as %s", first[lower])
+		first[lower] = name
+		d.demand(!strings.ContainsFunc(headers[name].Resolved, isControl), path, "must be a single line without control characters")
+	}
+}
+
+// isControl reports whether a header's value can't have r in it.
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// fieldsInHead reports whether a path or header has a field of the feed in it.
+func (r Request) fieldsInHead() bool {
+	for _, value := range r.Headers {
+		if hasHoles(value.Written) {
+			return true
+		}
+	}
+	return hasHoles(r.Path)
+}
+
+// checkFeed checks the feed and the templates that it fills: Values as they are
+// written, so that what was recorded is found as right as what was asked. What
+// rows lack, and the template in a body file, show when they are read.
+func (d *decoder) checkFeed(r Request) {
+	extension := strings.ToLower(path.Ext(r.Feed.File))
+	d.demand(slices.Contains([]string{".jsonl", ".ndjson", ".csv"}, extension), "request.feed.file", "%q must end in .jsonl or .ndjson (one JSON value a line), or in .csv (with a header line)", r.Feed.File)
+	otherwise(d, "request.feed.order", &r.Feed.Order, Sequential)
+	sum, err := hex.DecodeString(r.Feed.SHA256)
+	d.demand(err == nil && len(sum) == sha256.Size || !d.given("request.feed.sha256"), "request.feed.sha256", "is not a SHA-256; write 64 hexadecimal digits")
+	used := d.checkTemplate("request.path", r.Path)
+	for name, value := range r.Headers {
+		used = d.checkTemplate(join("request.headers", name), value.Written) || used
+	}
+	used = d.checkTemplate("request.body", r.Body.Written) || used
+	lines := extension != ".csv" && !d.given("request.body")
+	d.demand(used || lines || d.given("request.body_file"), "request.feed", "fills nothing; write {{name}}, a field of it, in path, headers or body")
+}
+
+// checkTemplate checks a text that a feed fills, and reports whether it may
+// have something to fill.
+func (d *decoder) checkTemplate(path, text string) bool {
+	_, err := ParseTemplate(text)
+	if err != nil {
+		d.demand(false, path, "%v", err)
+	}
+	return hasHoles(text)
 }
 
 func (d *decoder) checkURLPath(path, s string) {
@@ -214,12 +288,16 @@ func unique[T interface {
 }
 
 func (d *decoder) checkUsers(u *Users) {
-	d.demand(u.Target >= 1 && u.Target <= maxUsers, "users.target", "is %d, but must be from 1 to %d", u.Target, maxUsers)
-	d.oneOf("users", false, "ramp", "stages")
-	if d.given("users.stages") {
+	d.checkTarget(u)
+	d.oneOf("users", false, "ramp", "stages", "stairs")
+	switch {
+	case d.given("users.stages"):
 		d.demand(!d.given("users.hold"), "users.hold", "belongs to ramp; give each stage its own hold")
-		d.checkStages(*u)
-	} else {
+		d.checkStages(u)
+	case d.given("users.stairs"):
+		d.demand(!d.given("users.hold"), "users.hold", "belongs to ramp; stairs have a hold of their own")
+		d.checkStairs(u)
+	default:
 		d.demand(u.RampOver > 0 || !d.given("users.ramp"), "users.ramp", "must be more than 0")
 		otherwise(d, "users.hold", &u.Hold, Duration(30*time.Second))
 		d.demand(u.Hold > 0, "users.hold", "must be more than 0: a ramp finds a level, a hold proves it")
@@ -230,22 +308,73 @@ func (d *decoder) checkUsers(u *Users) {
 	}
 	d.demand(length <= maxLength.Seconds(), "users", "would last %.0f hours, but at most %.0f are allowed", length/3600, maxLength.Hours())
 	otherwise(d, "users.from", &u.From, "service")
+	if u.Open() {
+		d.demand(!d.given("users.wait"), "users.wait", "belongs to target: with a rate nobody waits for an answer")
+		return
+	}
 	d.checkWait(&u.Wait)
 }
 
-func (d *decoder) checkStages(u Users) {
+func (d *decoder) checkTarget(u *Users) {
+	d.oneOf("users", false, "target", "rate")
+	key := "users.target"
+	if u.Open() {
+		key, u.Target = "users.rate", int(*u.Rate)
+	}
+	d.demand(u.Target >= 1 && u.Target <= maxUsers || !d.given(key), key, "is %d, but must be from 1 to %d", u.Target, maxUsers)
+}
+
+func (d *decoder) checkStages(u *Users) {
 	d.demand(len(u.Stages) > 0, "users.stages", "is empty; write at least one stage, such as {users: 100, over: 1m}")
+	key, other := "users", "rate"
+	if u.Open() {
+		key, other = other, key
+	}
 	counted := true
-	for i, s := range u.Stages {
-		path := fmt.Sprintf("users.stages[%d]", i)
-		d.demand(s.Users >= 0 && s.Users <= maxUsers, path+".users", "is %d, but must be from 0 to %d", s.Users, maxUsers)
+	for i := range u.Stages {
+		s, path := &u.Stages[i], fmt.Sprintf("users.stages[%d]", i)
+		level := join(path, key)
+		if s.Rate != nil {
+			s.Users = int(*s.Rate)
+		}
+		d.demand(!d.given(join(path, other)), join(path, other), "doesn't go with a target in %s; write %s", u.Unit(), key)
+		d.demand(d.given(level) || d.given(join(path, other)), level, "is missing: the load at the end of the stage")
+		d.demand(s.Users >= 0 && s.Users <= maxUsers || !d.given(level), level, "is %d, but must be from 0 to %d", s.Users, maxUsers)
 		if d.sound(path+".over") && d.sound(path+".hold") {
 			d.demand(s.Over > 0 || s.Hold > 0, path, "takes no time; give it over, hold or both")
 		}
-		counted = counted && d.sound(path+".users")
+		counted = counted && d.sound(level)
 	}
-	if peak := u.Ramp().Peak(); counted && len(u.Stages) > 0 && d.sound("users.target") {
-		d.demand(peak >= u.Target, "users.stages", "never reach the target: their peak is %d of %d users", peak, u.Target)
+	if peak := u.Ramp().Peak(); counted && len(u.Stages) > 0 && d.sound("users.target") && d.sound("users.rate") {
+		d.demand(peak >= u.Target, "users.stages", "never reach the target: their peak is %d of %d %s", peak, u.Target, u.Unit())
+	}
+}
+
+// checkStairs checks the stairs. Those that can't be climbed are taken away, so
+// that nothing else trips over them.
+func (d *decoder) checkStairs(u *Users) {
+	s := u.Stairs
+	otherwise(d, "users.stairs.from", &s.From, s.Step)
+	otherwise(d, "users.stairs.over", &s.Over, Duration(5*time.Second))
+	otherwise(d, "users.stairs.hold", &s.Hold, Duration(30*time.Second))
+	d.demand(s.Hold > 0, "users.stairs.hold", "must be more than 0: a step is a level to prove")
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"users.stairs.step", s.Step}, {"users.stairs.from", s.From}} {
+		inside := n.value >= 1 && n.value <= u.Target
+		d.demand(inside || !d.given(n.key) || u.Target < 1, n.key, "is %d, but must be from 1 to the target of %d %s", n.value, u.Target, u.Unit())
+		if !inside {
+			u.Stairs = nil
+		}
+	}
+	if u.Stairs == nil || u.Target > maxUsers {
+		u.Stairs = nil
+		return
+	}
+	if n := s.steps(u.Target); n > maxSteps {
+		d.demand(false, "users.stairs.step", "makes %d steps, but at most %d are allowed", n, maxSteps)
+		u.Stairs = nil
 	}
 }
 
@@ -279,7 +408,7 @@ func (d *decoder) checkObjective(e *Experiment) {
 		}
 	}
 	inWait := func(f Fault) bool { return strings.HasPrefix(f.Path, "users.wait") }
-	if e.Objective.Goodput != nil && !slices.ContainsFunc(d.faults, inWait) {
+	if e.Objective.Goodput != nil && !e.Users.Open() && !slices.ContainsFunc(d.faults, inWait) {
 		d.demand(e.Users.Wait.Mean() > 0, "objective.goodput", "needs a wait of more than 0: without one there is no demanded rate")
 	}
 }

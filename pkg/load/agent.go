@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -26,13 +24,20 @@ import (
 //	  |<------- frame{Tick} ------| every second
 //	  |<------- frame{Done} ------|
 //
-// Frames are numbered, so that a lost one can't go unnoticed. The end of stdin
-// is the end of the agent, whatever it is doing: it never outlives sweep.
+// or, with an agent that is beside no service,
+//
+//	  |-- order{Ceiling} -------->|
+//	  |<------- frame{Ceiling} ---|
+//
+// Frames are numbered, so that a lost one can't go unnoticed; one with an
+// error is the last. The end of stdin is the end of the agent, whatever it is
+// doing: it never outlives sweep.
 
 // order is a line to the agent.
 type order struct {
-	Plan *Plan `json:"plan,omitempty"`
-	Go   bool  `json:"go,omitempty"`
+	Plan    *Plan `json:"plan,omitempty"`
+	Ceiling *Plan `json:"ceiling,omitempty"`
+	Go      bool  `json:"go,omitempty"`
 }
 
 // frame is a line from the agent. Seq counts from 1.
@@ -41,20 +46,14 @@ type frame struct {
 	Ready    bool          `json:"ready,omitempty"`
 	NotReady string        `json:"not_ready,omitempty"`
 	Tick     *measure.Tick `json:"tick,omitempty"`
+	Ceiling  float64       `json:"ceiling,omitempty"` // requests a second
 	Done     bool          `json:"done,omitempty"`
+	Failed   string        `json:"failed,omitempty"` // what the agent couldn't do: never the service's fault
 }
 
-// gcPercent trades memory for fewer collections: the agent's heap is small,
-// and each collection makes some request late.
-const gcPercent = 400
-
-// Serve is the agent. It uses at most half of the cores, for it shares them
-// with the service: on two, a second thread of Go's scheduler cost a third more
-// CPU time a request and made nothing faster. It returns when its orders are carried out, when in
-// ends, or with an error where the orders can't be read.
+// Serve is the agent. It returns when its orders are carried out, when in
+// ends, or with an error where nobody can be told.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(gcPercent)
-	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	orders := make(chan order)
@@ -77,11 +76,14 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 func serve(ctx context.Context, orders <-chan order, out *sender) error {
 	first, ok := receive(ctx, orders)
-	if !ok {
+	switch {
+	case !ok:
 		return nil
-	}
-	if first.Plan == nil {
-		return errors.New("the agent was told no plan first")
+	case first.Ceiling != nil:
+		rate, err := Ceiling(ctx, *first.Ceiling)
+		return out.send(failed(frame{Ceiling: rate}, err))
+	case first.Plan == nil:
+		return out.send(frame{Failed: "the agent was told no plan first"})
 	}
 	switch err := Await(ctx, *first.Plan); {
 	case errors.Is(err, measure.ErrNotReady):
@@ -95,12 +97,20 @@ func serve(ctx context.Context, orders <-chan order, out *sender) error {
 	if _, ok := receive(ctx, orders); !ok {
 		return nil
 	}
-	for tick := range Run(ctx, *first.Plan) {
-		if err := out.send(frame{Tick: &tick}); err != nil {
-			return err
+	for tick, err := range Run(ctx, *first.Plan) {
+		if sent := out.send(failed(frame{Tick: &tick}, err)); sent != nil || err != nil {
+			return sent
 		}
 	}
 	return out.send(frame{Done: true})
+}
+
+// failed returns f, or a frame that says why there is none.
+func failed(f frame, err error) frame {
+	if err != nil {
+		return frame{Failed: err.Error()}
+	}
+	return f
 }
 
 func receive(ctx context.Context, orders <-chan order) (order, bool) {
@@ -130,8 +140,9 @@ func (s *sender) send(f frame) error {
 // Remote is a generator whose users are played by an agent. It is used for one
 // target at a time: Await, Run, Close.
 type Remote struct {
-	// Attach starts an agent in the container's network namespace and returns
-	// its stdin and stdout. Closing ends the agent.
+	// Attach starts an agent in the container's network namespace, or in one
+	// of its own where container is empty, and returns its stdin and stdout.
+	// Closing ends the agent.
 	Attach func(ctx context.Context, container string) (io.ReadWriteCloser, error)
 	// Plan returns what to do with the service at an address.
 	Plan func(address string) Plan
@@ -164,6 +175,23 @@ func (r *Remote) Await(ctx context.Context, t measure.Target) error {
 		return errTurn
 	}
 	return nil
+}
+
+// Ceiling returns how many of the plan's requests a second an agent can make at
+// most, where agents are; see [Ceiling].
+func (r *Remote) Ceiling(ctx context.Context) (rate float64, err error) {
+	conn, err := r.Attach(ctx, "")
+	if err != nil {
+		return 0, fmt.Errorf("starting the load agent: %w", err)
+	}
+	agent := &session{conn: conn, decoder: json.NewDecoder(conn)}
+	defer func() { err = errors.Join(err, agent.close()) }()
+	plan := r.Plan("127.0.0.1:1")
+	if err := agent.order(order{Ceiling: &plan}); err != nil {
+		return 0, err
+	}
+	f, err := agent.next(ctx, silence)
+	return f.Ceiling, err
 }
 
 // notReady is the agent's word that the service isn't ready.
@@ -255,6 +283,9 @@ func (s *session) next(ctx context.Context, patience time.Duration) (frame, erro
 	}
 	if s.seq++; f.Seq != s.seq {
 		return frame{}, fmt.Errorf("the load agent's frame %d came where %d was due: part of the measurement is lost", f.Seq, s.seq)
+	}
+	if f.Failed != "" {
+		return frame{}, fmt.Errorf("the load agent: %s", f.Failed)
 	}
 	return f, nil
 }

@@ -60,9 +60,14 @@ func netPlan(address string) Plan {
 		Method: http.MethodPost, Path: "/predict", Timeout: experiment.Duration(time.Second),
 		Headers: map[string]experiment.Value{"content-type": {Resolved: "application/json"}, "X-Token": {Written: "${T}", Resolved: "secret"}},
 		Expect:  experiment.Expect{Status: []int{200}, Contains: "prediction"},
+		Body:    experiment.Literal(`{"features": [1, 2, 3]}`),
 	}
 	e.Users = experiment.Users{Target: 20, RampOver: experiment.Duration(time.Second), Hold: experiment.Duration(time.Second), Wait: experiment.Wait{Constant: &wait}}
-	return NewPlan(e, address, []byte(`{"features": [1, 2, 3]}`))
+	p, err := NewPlan(e, address)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 func TestAgentLoadsARealServer(t *testing.T) {
@@ -159,10 +164,10 @@ func TestPlanSurvivesTheWay(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	if string(got.Request) != string(want.Request) || got.Ramp[0] != want.Ramp[0] || *got.Wait.Constant != *want.Wait.Constant {
+	if string(got.Request.Fixed()) != string(want.Request.Fixed()) || got.Ramp[0] != want.Ramp[0] || *got.Wait.Constant != *want.Wait.Constant {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if !strings.HasPrefix(string(got.Request), "POST /predict HTTP/1.1\r\nX-Token: secret\r\ncontent-type: application/json\r\nHost: 127.0.0.1:8000\r\n") {
-		t.Errorf("request: %q", got.Request)
+	if !strings.HasPrefix(string(got.Request.Fixed()), "POST /predict HTTP/1.1\r\nX-Token: secret\r\ncontent-type: application/json\r\nHost: 127.0.0.1:8000\r\n") {
+		t.Errorf("request: %q", got.Request.Fixed())
 	}
 }

@@ -1,6 +1,7 @@
 // Package load is virtual users on a URL: each sends its request, waits, and
-// sends again, on a connection of its own. It runs in this process ([Run]) or
-// as an agent inside the service's network namespace ([Serve], [Remote]).
+// sends again, on a connection of its own; or open arrivals, which wait for
+// nobody. It runs in this process ([Run]) or as an agent inside the service's
+// network namespace ([Serve], [Remote]).
 //
 // It measures and doesn't judge. What the service did and how late the
 // generator itself was are kept apart by five stamps on every request: due,
@@ -8,29 +9,29 @@
 package load
 
 import (
-	"bytes"
-	"fmt"
-	"maps"
-	"net/textproto"
-	"slices"
-	"strings"
 	"time"
 
 	"sweep/pkg/experiment"
+	"sweep/pkg/load/http1"
 )
 
 // Plan is all that a generator must know. It travels to an agent as JSON.
 type Plan struct {
-	Address string          `json:"address"` // host:port
-	Ready   Ready           `json:"ready"`
-	Method  string          `json:"method"`
-	Request []byte          `json:"request"` // the whole request as it goes over the wire
-	Timeout time.Duration   `json:"timeout"`
-	Status  []int           `json:"status"`             // the right statuses
-	Text    string          `json:"contains,omitempty"` // text that a right answer contains
-	Ramp    experiment.Ramp `json:"ramp"`
-	Wait    experiment.Wait `json:"wait"`
-	Seed    int64           `json:"seed"`
+	Address  string          `json:"address"`            // host:port
+	Protocol string          `json:"protocol,omitempty"` // see [experiment.Request]; empty is plain HTTP/1.1
+	Insecure bool            `json:"insecure,omitempty"` // whether any certificate will do
+	Fresh    bool            `json:"fresh,omitempty"`    // whether every request opens a connection
+	Mute     bool            `json:"mute,omitempty"`     // whether users only open connections, and send nothing
+	Ready    Ready           `json:"ready"`
+	Request  http1.Request   `json:"request"`
+	Random   bool            `json:"random,omitempty"` // whether the feed's rows are taken at random
+	Timeout  time.Duration   `json:"timeout"`
+	Status   []int           `json:"status"`             // the right statuses
+	Text     string          `json:"contains,omitempty"` // text that a right answer contains
+	Ramp     experiment.Ramp `json:"ramp"`
+	Open     bool            `json:"open,omitempty"` // whether the ramp's numbers are arrivals a second
+	Wait     experiment.Wait `json:"wait"`
+	Seed     int64           `json:"seed"`
 }
 
 // Ready is how to see that the service has started; see [experiment.Ready].
@@ -39,47 +40,46 @@ type Ready struct {
 	Within time.Duration `json:"within"`
 }
 
-// NewPlan returns the experiment's plan for the service at address. The body
-// is the experiment's, or the one in its body file.
-func NewPlan(e *experiment.Experiment, address string, body []byte) Plan {
+// The protocols of a plan.
+const (
+	plain = "http"
+	https = "https"
+	h2c   = "h2c"
+)
+
+// NewPlan returns the experiment's plan for the service at address. The
+// experiment must have the content of the files that it names; the error says
+// which rows of its feed don't fit the request, and doesn't depend on address.
+func NewPlan(e *experiment.Experiment, address string) (Plan, error) {
+	request, err := http1.NewRequest(e.Request, address)
+	if err != nil {
+		return Plan{}, err //nolint:wrapcheck // says file and line
+	}
 	p := Plan{
-		Address: address,
-		Ready:   Ready{Within: e.Service.Ready.Within.Std()},
-		Method:  e.Request.Method,
-		Request: render(e.Request, address, body),
-		Timeout: e.Request.Timeout.Std(),
-		Status:  e.Request.Expect.Status,
-		Text:    e.Request.Expect.Contains,
-		Ramp:    e.Users.Ramp(),
-		Wait:    e.Users.Wait,
-		Seed:    e.Search.Seed,
+		Address:  address,
+		Protocol: e.Request.Protocol,
+		Insecure: e.Request.Insecure,
+		Fresh:    e.Request.Connections == experiment.Fresh,
+		Ready:    Ready{Within: e.Service.Ready.Within.Std()},
+		Request:  request,
+		Random:   e.Request.Feed != nil && e.Request.Feed.Order == "random",
+		Timeout:  e.Request.Timeout.Std(),
+		Status:   e.Request.Expect.Status,
+		Text:     e.Request.Expect.Contains,
+		Ramp:     e.Users.Ramp(),
+		Open:     e.Users.Open(),
+		Wait:     e.Users.Wait,
+		Seed:     e.Search.Seed,
 	}
 	if path := e.Service.Ready.Path; path != "" {
-		p.Ready.URL = "http://" + address + path
+		p.Ready.URL = p.scheme() + "://" + address + path
 	}
-	return p
+	return p, nil
 }
 
-// render writes a request once, as it is sent every time.
-func render(r experiment.Request, address string, body []byte) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, r.Path)
-	sent := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
-		fmt.Fprintf(&b, "%s: %s\r\n", name, r.Headers[name].Resolved)
-		sent[textproto.CanonicalMIMEHeaderKey(name)] = true
+func (p *Plan) scheme() string {
+	if p.Protocol == https {
+		return https
 	}
-	for _, h := range []struct{ name, value string }{
-		{"Host", address}, {"User-Agent", "sweep"}, {"Accept", "*/*"},
-	} {
-		if !sent[h.name] {
-			fmt.Fprintf(&b, "%s: %s\r\n", h.name, h.value)
-		}
-	}
-	if len(body) > 0 || !slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, strings.ToUpper(r.Method)) {
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
-	}
-	b.WriteString("\r\n")
-	b.Write(body)
-	return b.Bytes()
+	return plain
 }

@@ -28,8 +28,10 @@ func prober(plan Plan) func(context.Context) error {
 			return conn.Close()
 		}
 	}
+	probing := plan
+	probing.Fresh = true
 	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     probing.transport((&net.Dialer{}).DialContext),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return func(ctx context.Context) error {
@@ -66,7 +68,9 @@ func await(ctx context.Context, within time.Duration, probe func(context.Context
 			continue
 		}
 		seen, last = 0, err
-		if !sleep(ctx, nil, lookEvery) {
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}

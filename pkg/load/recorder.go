@@ -1,7 +1,8 @@
 package load
 
 import (
-	"sync"
+	"maps"
+	"math/bits"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -16,102 +17,129 @@ const (
 	digits  = 3
 )
 
-// recorder counts what the users did, by the second in which it was due. Its
-// counts since the last look are taken out by flush.
+// recorder counts what a loop's users did, by the second in which it was due.
+// Only the loop touches it; what take has handed over comes back by free.
 type recorder struct {
-	mu      sync.Mutex
-	windows map[int64]*counts
-	free    []*hdrhistogram.Histogram // empty ones, used again: each is large
+	windows []*counts    // few, in no order: seconds that something happened in since the last take
+	recent  *counts      // the one that was needed last
+	free    chan *counts // empty ones, used again
 }
 
-// counts is a window's share of what happened since the last flush.
+// counts is a window's share of what happened since the last take. A second's
+// durations fall into a few hundred buckets, so packed histograms are small.
 type counts struct {
-	measure.Window
-	first, service, response, lag *hdrhistogram.Histogram
+	second                                 int64
+	sent, done, stale                      uint64
+	errors                                 map[measure.Class]uint64
+	connect, first, service, response, lag *hdrhistogram.PackedHistogram
 }
 
-func newRecorder() *recorder { return &recorder{windows: map[int64]*counts{}} }
-
-func (r *recorder) window(due time.Duration) *counts {
-	i := int64(due / time.Second)
-	c := r.windows[i]
-	if c == nil {
-		c = &counts{Window: measure.Window{Start: time.Duration(i) * time.Second}}
-		r.windows[i] = c
+func newCounts() *counts {
+	empty := func() *hdrhistogram.PackedHistogram { return hdrhistogram.NewPacked(1, longest, digits) }
+	return &counts{
+		errors:  map[measure.Class]uint64{},
+		connect: empty(), first: empty(), service: empty(), response: empty(), lag: empty(),
 	}
+}
+
+func newRecorder() *recorder {
+	const kept = 16
+	return &recorder{free: make(chan *counts, kept)}
+}
+
+// window returns the counts of the second in which due lies.
+func (r *recorder) window(due time.Duration) *counts {
+	second := int64(due / time.Second)
+	if r.recent != nil && r.recent.second == second {
+		return r.recent
+	}
+	for _, c := range r.windows {
+		if c.second == second {
+			r.recent = c
+			return c
+		}
+	}
+	var c *counts
+	select {
+	case c = <-r.free:
+	default:
+		c = newCounts()
+	}
+	c.second = second
+	r.windows, r.recent = append(r.windows, c), c
 	return c
 }
 
 // begin counts a request that the generator begins.
-func (r *recorder) begin(s stamps) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := r.window(s.due)
-	c.Sent++
-	r.record(&c.lag, s.start-s.due)
+func (r *recorder) begin(due, start time.Duration) {
+	c := r.window(due)
+	c.sent++
+	record(c.lag, start-due)
 }
 
 // settle counts how a request ended.
-func (r *recorder) settle(s stamps, class measure.Class, stale bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r *recorder) settle(s *stamps, class measure.Class, stale bool) {
 	c := r.window(s.due)
 	if stale {
-		c.Stale++
+		c.stale++
+	}
+	if s.connect > 0 {
+		record(c.connect, s.connect)
 	}
 	if class != "" {
-		if c.Errors == nil {
-			c.Errors = map[measure.Class]uint64{}
-		}
-		c.Errors[class]++
+		c.errors[class]++
 		return
 	}
-	c.Done++
-	r.record(&c.first, s.first-s.sent)
-	r.record(&c.service, s.done-s.send)
-	r.record(&c.response, s.done-s.due)
+	c.done++
+	record(c.first, s.first-s.sent)
+	record(c.service, s.done-s.send)
+	record(c.response, s.done-s.due)
 }
 
-func (r *recorder) record(h **hdrhistogram.Histogram, d time.Duration) {
-	if *h == nil {
-		if n := len(r.free); n > 0 {
-			*h, r.free = r.free[n-1], r.free[:n-1]
-		} else {
-			*h = hdrhistogram.New(1, longest, digits)
-		}
-	}
+func record(h *hdrhistogram.PackedHistogram, d time.Duration) {
 	// A value in range is always recorded.
-	_ = (*h).RecordValue(min(max(d.Microseconds(), 0), longest))
+	_ = h.RecordValue(min(max(d.Microseconds(), 0), longest))
 }
 
-// flush returns what was counted since the last flush, a delta a window.
-func (r *recorder) flush() []measure.Window {
-	r.mu.Lock()
-	windows := r.windows
-	r.windows = map[int64]*counts{}
-	r.mu.Unlock()
-	var out []measure.Window
-	for _, c := range windows {
-		c.First, c.Service, c.Response, c.Lag = r.take(c.first), r.take(c.service), r.take(c.response), r.take(c.lag)
-		out = append(out, c.Window)
-	}
-	return out
+// take returns what was counted since the last take.
+func (r *recorder) take() []*counts {
+	all := r.windows
+	r.windows, r.recent = nil, nil
+	return all
 }
 
-// take empties h into a histogram and puts it aside for the next window.
-func (r *recorder) take(h *hdrhistogram.Histogram) measure.Histogram {
-	if h == nil {
-		return measure.Histogram{}
+// window returns the counts as a delta of their window, empties them and gives
+// them back.
+func (c *counts) window(free chan<- *counts) measure.Window {
+	w := measure.Window{
+		Start: time.Duration(c.second) * time.Second, Sent: c.sent, Done: c.done, Stale: c.stale,
+		Connect: drain(c.connect), First: drain(c.first), Service: drain(c.service), Response: drain(c.response), Lag: drain(c.lag),
 	}
-	var buckets []measure.Bucket
-	for _, bar := range h.Distribution() {
-		if bar.Count > 0 {
-			buckets = append(buckets, measure.Bucket{Value: time.Duration(bar.To) * time.Microsecond, Count: uint64(bar.Count)})
-		}
+	if len(c.errors) > 0 {
+		w.Errors = maps.Clone(c.errors)
+		clear(c.errors)
+	}
+	c.sent, c.done, c.stale = 0, 0, 0
+	select {
+	case free <- c:
+	default:
+	}
+	return w
+}
+
+// drain empties h into a histogram.
+func drain(h *hdrhistogram.PackedHistogram) measure.Histogram {
+	buckets := make([]measure.Bucket, 0, h.Populated())
+	for value, count := range h.ForEachBucket {
+		buckets = append(buckets, measure.Bucket{Value: time.Duration(highest(value)) * time.Microsecond, Count: uint64(count)})
 	}
 	h.Reset()
-	r.mu.Lock()
-	r.free = append(r.free, h)
-	r.mu.Unlock()
 	return measure.NewHistogram(buckets...)
+}
+
+// highest returns the highest value that counts as the same as lowest, the
+// lowest of its bucket: a bucket is as wide as three digits leave open.
+func highest(lowest int64) int64 {
+	const exact = 11 // bits: 2048 is the least power of two that tells 2 x 10^3 values apart
+	return lowest + 1<<max(0, bits.Len64(uint64(lowest))-exact) - 1
 }

@@ -5,8 +5,8 @@ import (
 	"iter"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sweep/pkg/measure"
@@ -14,203 +14,136 @@ import (
 
 // Run plays the plan's users and reports every second, and once more at the
 // end. When the ramp is over no request is begun any more, and those that are
-// out are waited for. Leaving the loop, or the end of ctx, stops at once.
-// All users have ended when Run's iterator returns.
-func Run(ctx context.Context, plan Plan) iter.Seq[measure.Tick] {
-	var d net.Dialer
-	return run(ctx, plan, func(ctx context.Context, address string) (net.Conn, error) {
-		return d.DialContext(ctx, "tcp", address)
-	})
-}
-
-func run(ctx context.Context, plan Plan, dial func(context.Context, string) (net.Conn, error)) iter.Seq[measure.Tick] {
-	return func(yield func(measure.Tick) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		g := &generator{plan: plan, dial: dial, recorder: newRecorder(), began: time.Now(), length: plan.Ramp.Length()}
-		g.crowd.Go(func() { g.play(ctx) })
-		defer func() {
-			cancel()
-			g.crowd.Wait()
-		}()
-		g.report(ctx, yield)
+// out are waited for. Leaving the loop, or the end of ctx, stops at once; all
+// connections are closed when the iterator returns. An error is the
+// generator's own, and the last that comes.
+func Run(ctx context.Context, plan Plan) iter.Seq2[measure.Tick, error] {
+	return func(yield func(measure.Tick, error) bool) {
+		loops, open, err := lines(ctx, &plan)
+		if err != nil {
+			yield(measure.Tick{}, err)
+			return
+		}
+		// One for each loop, and one that reports and collects garbage meanwhile.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(loops + 1))
+		g := &generator{plan: &plan, began: time.Now(), loops: loops, open: open}
+		g.run(ctx, yield)
 	}
 }
+
+// halfOfCores is how many loops play the users: the service commonly shares
+// the cores with them.
+func halfOfCores() int { return max(1, runtime.NumCPU()/2) }
 
 // generator is one run of a plan.
 type generator struct {
-	plan     Plan
-	dial     func(context.Context, string) (net.Conn, error)
-	recorder *recorder
-	began    time.Time
-	length   time.Duration
-	crowd    sync.WaitGroup // every user, and the one that sends them in
-
-	mu    sync.Mutex
-	users []*user // by number; those that have left stay in it
-	here  int     // how many haven't left
+	plan  *Plan
+	began time.Time
+	loops int
+	open  func() (*line, error)
 }
 
-// now returns the time since the load began.
-func (g *generator) now() time.Duration { return time.Since(g.began) }
+// A line is what a loop reaches its service by.
+type line struct {
+	wire      func(l *loop) (wire, error) // makes it, on the loop's own thread
+	hangUp    func()                      // lets go of it there
+	interrupt func()                      // ends a step of it, from any goroutine
+	close     func()                      // lets go of the rest, once the loop has ended
+}
 
-// play sends users in and out, each at its own instant.
-func (g *generator) play(ctx context.Context) {
-	for change := range g.plan.Ramp.Changes {
-		if !sleep(ctx, nil, change.At-g.now()) {
-			return
+// run plays the users in as many loops, and reports what they tell.
+func (g *generator) run(ctx context.Context, yield func(measure.Tick, error) bool) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var playing sync.WaitGroup
+	loops := make([]*loop, g.loops)
+	for i := range loops {
+		line, err := g.open()
+		if err != nil {
+			cancel(err)
+			break
 		}
-		if change.Leave {
-			g.leave(change.User)
-			continue
-		}
-		u := &user{generator: g, quit: make(chan struct{})}
-		u.client = client{plan: &g.plan, dial: g.dial}
-		u.random = rand.New(rand.NewPCG(uint64(g.plan.Seed), uint64(change.User)))
-		g.enter(change.User, u)
-		g.crowd.Go(func() { u.run(ctx, change.At) })
+		defer line.close()
+		defer playing.Wait()
+		defer cancel(nil)
+		loops[i] = newLoop(g.plan, g.began)
+		playing.Go(func() {
+			if err := g.play(ctx, loops[i], i, line); err != nil {
+				cancel(err)
+			}
+		})
 	}
+	g.report(ctx, loops, yield)
 }
 
-func (g *generator) enter(number int, u *user) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if number < len(g.users) {
-		g.users[number] = u
-	} else {
-		g.users = append(g.users, u)
+// play is the life of a loop, on a thread of its own that ends with it.
+func (g *generator) play(ctx context.Context, l *loop, share int, line *line) error {
+	runtime.LockOSThread()
+	var stop func()
+	l.crowd, stop = newCrowd(g.plan, share, g.loops)
+	defer stop()
+	l.row, l.stride = share, g.loops
+	if g.plan.Random {
+		l.random = rand.NewPCG(uint64(g.plan.Seed), uint64(share)) //nolint:gosec // only its bits count
 	}
-	g.here++
-}
-
-func (g *generator) leave(number int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	close(g.users[number].quit)
-	g.here--
-}
-
-// user is one virtual user.
-type user struct {
-	*generator
-	client client
-	random *rand.Rand
-	quit   chan struct{}
-	since  atomic.Int64 // when the request that is out was begun, since the load began; 0: none is out
-}
-
-// run sends requests from due on until the user is sent away or the ramp is
-// over.
-func (u *user) run(ctx context.Context, due time.Duration) {
-	defer u.client.close()
-	for due < u.length && sleep(ctx, u.quit, due-u.now()) {
-		s := stamps{due: due, start: u.now()}
-		u.since.Store(max(1, int64(s.start)))
-		u.recorder.begin(s)
-		class, stale := u.client.exchange(ctx, u.now, &s)
-		if ctx.Err() != nil {
-			return // cut off by us: how it would have ended isn't known
-		}
-		u.recorder.settle(s, class, stale)
-		u.since.Store(0) // after settle: who sees that none is out may take all counts
-		due = u.plan.Wait.Next(s.due, s.done, u.random.Float64())
+	w, err := line.wire(l)
+	if err != nil {
+		return err
 	}
-}
-
-// sleep waits for d, and reports whether neither the end of ctx nor quit came
-// before.
-func sleep(ctx context.Context, quit <-chan struct{}, d time.Duration) bool {
-	if d <= 0 {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-quit:
-			return false
-		default:
-			return true
-		}
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-quit:
-		return false
-	case <-ctx.Done():
-		return false
-	}
+	defer line.hangUp()
+	defer context.AfterFunc(ctx, line.interrupt)()
+	l.wire = w
+	return l.run(ctx)
 }
 
 // report tells of every second as it ends, the last part of one too, and then
 // of the answers that come after the ramp.
-func (g *generator) report(ctx context.Context, yield func(measure.Tick) bool) {
-	meter := newMeter()
-	for from := time.Duration(0); ; from += time.Second {
-		to := min(from+time.Second, g.length)
-		draining := from >= g.length
-		if draining {
-			to = from + time.Second
-			if g.oldest() == 0 {
-				if rest := g.recorder.flush(); len(rest) > 0 {
-					yield(measure.Tick{At: g.now(), Windows: rest})
+func (g *generator) report(ctx context.Context, loops []*loop, yield func(measure.Tick, error) bool) {
+	meter := newMeter(g.loops)
+	length := g.plan.Ramp.Length()
+	for from, to := time.Duration(0), min(time.Second, length); len(loops) > 0; from, to = to, following(to, length) {
+		tick := measure.Tick{}
+		state := measure.Window{Start: from.Truncate(time.Second), Length: to - from, Effort: &measure.Effort{}}
+		playing := loops[:0:0]
+		for _, l := range loops {
+			select {
+			case r := <-l.reports:
+				r.add(&tick, &state, l.recorder.free)
+				if !r.ended {
+					playing = append(playing, l)
+				}
+			case <-ctx.Done():
+				if err := context.Cause(ctx); err != ctx.Err() { //nolint:errorlint // the same, not the same kind
+					yield(tick, err)
 				}
 				return
 			}
 		}
-		if !g.pause(ctx, to, draining) {
+		loops = playing
+		if from < length {
+			if g.plan.Open {
+				state.Users, _ = g.plan.Ramp.Users(to)
+			}
+			state.Effort = meter.read(*state.Effort)
+			tick.Windows = append(tick.Windows, state)
+		}
+		if len(tick.Windows) > 0 && !yield(tick, nil) {
 			return
 		}
-		tick := measure.Tick{At: g.now(), Windows: g.recorder.flush()}
-		if !draining {
-			tick.Windows = append(tick.Windows, g.state(from, to, meter))
-		}
-		if !yield(tick) {
-			return
-		}
 	}
 }
 
-// pause waits until the instant to. Where only answers are waited for, it
-// looks every little while whether they have all come.
-func (g *generator) pause(ctx context.Context, to time.Duration, draining bool) bool {
-	const look = 20 * time.Millisecond
-	for draining && g.oldest() != 0 && g.now()+look < to {
-		if !sleep(ctx, nil, look) {
-			return false
-		}
+// add adds a loop's report to a tick and to the state at its end.
+func (r *report) add(tick *measure.Tick, state *measure.Window, free chan<- *counts) {
+	tick.At = max(tick.At, r.at)
+	for _, c := range r.counts {
+		tick.Windows = append(tick.Windows, c.window(free))
 	}
-	if draining && g.oldest() == 0 {
-		return true
-	}
-	return sleep(ctx, nil, to-g.now())
-}
-
-// state returns what is known at the end of the window [from, to).
-func (g *generator) state(from, to time.Duration, m *meter) measure.Window {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	w := measure.Window{Start: from.Truncate(time.Second), Length: to - from, Users: g.here, Effort: m.read()}
-	now := int64(g.now())
-	for _, u := range g.users {
-		if since := u.since.Load(); since != 0 {
-			w.InFlight++
-			w.Oldest = max(w.Oldest, time.Duration(now-since))
-		}
-	}
-	return w
-}
-
-// oldest returns how long the longest request has been out, 0 where none is.
-func (g *generator) oldest() time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now, oldest := int64(g.now()), time.Duration(0)
-	for _, u := range g.users {
-		if since := u.since.Load(); since != 0 {
-			oldest = max(oldest, time.Duration(max(1, now-since)))
-		}
-	}
-	return oldest
+	state.Users += r.users
+	state.InFlight += r.out
+	state.Oldest = max(state.Oldest, r.oldest)
+	state.Effort.Busy = max(state.Effort.Busy, r.busy)
+	state.Effort.Turn = max(state.Effort.Turn, r.turn)
 }
 
 // Await returns once the service answers three times running, or
@@ -218,4 +151,21 @@ func (g *generator) oldest() time.Duration {
 // place: what can be reached from there is what counts.
 func Await(ctx context.Context, plan Plan) error {
 	return await(ctx, plan.Ready.Within, prober(plan))
+}
+
+// viaClients opens lines of net/http clients.
+func viaClients(plan *Plan, dial func(context.Context, string, string) (net.Conn, error)) func() (*line, error) {
+	return func() (*line, error) {
+		var c *clients
+		return &line{
+			wire: func(l *loop) (wire, error) {
+				c = newClients(plan, l.clock, dial)
+				c.settle = l.settle
+				return c, nil
+			},
+			hangUp:    func() { c.close() },
+			interrupt: func() {}, // it waits for ctx as well
+			close:     func() {},
+		}, nil
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"testing"
@@ -13,13 +14,14 @@ import (
 	"time"
 
 	"sweep/pkg/experiment"
+	"sweep/pkg/load/http1"
 	"sweep/pkg/measure"
 )
 
 // pipeServer is an HTTP service without a network, so that it lives in virtual
 // time: each connection is a pipe that answer serves.
-func pipeServer(answer func(*http.Request) (delay time.Duration, response string)) func(context.Context, string) (net.Conn, error) {
-	return func(context.Context, string) (net.Conn, error) {
+func pipeServer(answer func(*http.Request) (delay time.Duration, response string)) dialer {
+	return func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		go func() {
 			defer server.Close()
@@ -40,25 +42,43 @@ func pipeServer(answer func(*http.Request) (delay time.Duration, response string
 	}
 }
 
-const right = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"prediction\": 1}"
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+const rightAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"prediction\": 1}"
 
 // testPlan is 100 users within 10 s, held for 5 s, that wait 1 s.
 func testPlan() Plan {
 	wait := experiment.Duration(time.Second)
+	request, err := http1.NewRequest(experiment.Request{Method: http.MethodPost, Path: "/predict", Body: experiment.Literal("{}")}, "service:80")
+	if err != nil {
+		panic(err)
+	}
 	return Plan{
-		Method: http.MethodPost, Request: []byte("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"),
+		Address: "service:80", Request: request,
 		Timeout: 5 * time.Second, Status: []int{200}, Text: "prediction",
 		Ramp: experiment.Ramp{{Users: 100, Over: experiment.Duration(10 * time.Second), Hold: experiment.Duration(5 * time.Second)}},
 		Wait: experiment.Wait{Constant: &wait},
 	}
 }
 
+// runVia is Run by net/http over dial, in as many loops: the load's own logic,
+// which also lives in virtual time.
+func runVia(ctx context.Context, plan Plan, loops int, dial dialer) iter.Seq2[measure.Tick, error] {
+	return func(yield func(measure.Tick, error) bool) {
+		g := &generator{plan: &plan, began: time.Now(), loops: loops, open: viaClients(&plan, dial)}
+		g.run(ctx, yield)
+	}
+}
+
 // play runs a plan to its end, or for as many ticks, in virtual time.
-func play(t *testing.T, plan Plan, ticks int, dial func(context.Context, string) (net.Conn, error)) measure.Series {
+func play(t *testing.T, plan Plan, ticks int, dial dialer) measure.Series {
 	t.Helper()
 	var s measure.Series
 	synctest.Test(t, func(t *testing.T) {
-		for tick := range run(t.Context(), plan, dial) {
+		for tick, err := range runVia(t.Context(), plan, 2, dial) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			s.Add(tick)
 			if ticks--; ticks == 0 {
 				break
@@ -71,7 +91,7 @@ func play(t *testing.T, plan Plan, ticks int, dial func(context.Context, string)
 
 func TestUsersArriveAsPlannedAndEachRequestIsStamped(t *testing.T) {
 	plan := testPlan()
-	s := play(t, plan, -1, pipeServer(func(*http.Request) (time.Duration, string) { return 100 * time.Millisecond, right }))
+	s := play(t, plan, -1, pipeServer(func(*http.Request) (time.Duration, string) { return 100 * time.Millisecond, rightAnswer }))
 	if len(s.Windows) != 15 {
 		t.Fatalf("%d windows, want 15", len(s.Windows))
 	}
@@ -105,7 +125,7 @@ func TestUsersArriveAsPlannedAndEachRequestIsStamped(t *testing.T) {
 }
 
 func TestAnAnswerCountsInTheSecondInWhichItsRequestWasDue(t *testing.T) {
-	s := play(t, testPlan(), -1, pipeServer(func(*http.Request) (time.Duration, string) { return 3 * time.Second, right }))
+	s := play(t, testPlan(), -1, pipeServer(func(*http.Request) (time.Duration, string) { return 3 * time.Second, rightAnswer }))
 	first := s.Windows[0]
 	if first.Sent != 10 || first.Done != 10 || first.Response.Max() < 3*time.Second {
 		t.Errorf("first second: %d sent, %d done, slowest %v; want 10, 10, 3s", first.Sent, first.Done, first.Response.Max())
@@ -125,14 +145,14 @@ func TestFailuresHaveAClassAndStayOutOfTheHistogram(t *testing.T) {
 		response string
 		want     measure.Class
 	}{
-		{"right", 0, right, ""},
-		{"interim answers first", 0, "HTTP/1.1 103 Early Hints\r\n\r\n" + right, ""},
+		{"right", 0, rightAnswer, ""},
+		{"interim answers first", 0, "HTTP/1.1 103 Early Hints\r\n\r\n" + rightAnswer, ""},
 		{"chunked", 0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nprediction\r\n0\r\n\r\n", ""},
 		{"close after it", 0, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\nprediction", ""},
 		{"other status", 0, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", measure.BadStatus},
 		{"other content", 0, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", measure.BadContent},
 		{"not HTTP", 0, "220 smtp.example ready\r\n\r\n", measure.Protocol},
-		{"too late", 6 * time.Second, right, measure.Timeout},
+		{"too late", 6 * time.Second, rightAnswer, measure.Timeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := play(t, testPlan(), -1, pipeServer(func(*http.Request) (time.Duration, string) { return c.delay, c.response }))
@@ -146,7 +166,7 @@ func TestFailuresHaveAClassAndStayOutOfTheHistogram(t *testing.T) {
 
 func TestARefusedConnectionIsTheServicesFaultAndAnExhaustedGeneratorIsNot(t *testing.T) {
 	for want, cause := range map[measure.Class]error{measure.Refused: errRefused(t), measure.Own: errExhausted()} {
-		s := play(t, testPlan(), 2, func(context.Context, string) (net.Conn, error) {
+		s := play(t, testPlan(), 2, func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Err: cause}
 		})
 		if w := s.Windows[0]; w.Errors[want] != w.Sent || w.Sent == 0 {
@@ -156,14 +176,14 @@ func TestARefusedConnectionIsTheServicesFaultAndAnExhaustedGeneratorIsNot(t *tes
 }
 
 func TestAnIdleConnectionThatTheServiceClosedIsNoFailure(t *testing.T) {
-	dial := func(context.Context, string) (net.Conn, error) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		go func() { // answers one request and closes without a word
 			defer server.Close()
 			req, err := http.ReadRequest(bufio.NewReader(server))
 			if err == nil {
 				_, _ = io.Copy(io.Discard, req.Body)
-				_, _ = io.WriteString(server, right)
+				_, _ = io.WriteString(server, rightAnswer)
 			}
 		}()
 		return client, nil
@@ -179,11 +199,11 @@ func TestAnIdleConnectionThatTheServiceClosedIsNoFailure(t *testing.T) {
 }
 
 func TestLeavingTheLoopStopsEveryUserAtOnce(t *testing.T) {
-	hour := pipeServer(func(*http.Request) (time.Duration, string) { return time.Hour, right })
+	hour := pipeServer(func(*http.Request) (time.Duration, string) { return time.Hour, rightAnswer })
 	synctest.Test(t, func(t *testing.T) {
 		began, plan := time.Now(), testPlan()
 		plan.Timeout = time.Hour
-		for tick := range run(t.Context(), plan, hour) {
+		for tick := range runVia(t.Context(), plan, 1, hour) {
 			if tick.At >= 3*time.Second {
 				break
 			}
@@ -199,7 +219,7 @@ func TestUsersLeaveWhereTheRampFalls(t *testing.T) {
 	plan := testPlan()
 	over := experiment.Duration(5 * time.Second)
 	plan.Ramp = experiment.Ramp{{Users: 50, Over: over}, {Users: 10, Over: over}, {Users: 30, Over: over}}
-	s := play(t, plan, -1, pipeServer(func(*http.Request) (time.Duration, string) { return 0, right }))
+	s := play(t, plan, -1, pipeServer(func(*http.Request) (time.Duration, string) { return 0, rightAnswer }))
 	for i, want := range map[int]int{4: 50, 9: 10, 14: 30} {
 		if got := s.Windows[i].Users; got < want-1 || got > want+1 { // the next change is due at that very instant
 			t.Errorf("window %d: %d users, want %d", i, got, want)

@@ -124,6 +124,19 @@ func (h Histogram) Max() time.Duration {
 	return h.buckets[len(h.buckets)-1].Value
 }
 
+// Mean returns the mean duration, 0 where h is empty.
+func (h Histogram) Mean() time.Duration {
+	sum, n := 0.0, 0.0
+	for _, b := range h.buckets {
+		sum += float64(b.Value) * float64(b.Count)
+		n += float64(b.Count)
+	}
+	if n == 0 {
+		return 0
+	}
+	return time.Duration(sum / n)
+}
+
 // MarshalJSON writes h as one base64 string: for each bucket two unsigned
 // varints, the microseconds since the bucket before it and the count.
 func (h Histogram) MarshalJSON() ([]byte, error) {

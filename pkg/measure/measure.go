@@ -40,6 +40,11 @@ const (
 	Own        Class = "generator" // no file descriptors, ports or memory left on the generator's side
 )
 
+// Classes returns all classes, in the order in which they are told.
+func Classes() []Class {
+	return []Class{Refused, Reset, Timeout, BadStatus, BadContent, Protocol, Own}
+}
+
 // Window is one second of measurement. A request belongs to the window in
 // which it was due, whenever its answer comes; so a window is complete only
 // once all of its requests are settled.
@@ -170,16 +175,17 @@ func (s *Series) Last() *Window {
 // Effort is what the load cost where it was made, over one window, and what
 // kept the generator from its work. What can't be read there is nil.
 type Effort struct {
-	CPU       float64          `json:"cpu"`                 // cores that the generator used
-	Cores     float64          `json:"cores"`               // cores that it may use at most: its threads, its affinity, its quota
-	Busy      float64          `json:"busy"`                // share of the window in which its busiest loop wasn't waiting, 0 to 1
-	Turn      time.Duration    `json:"turn"`                // the longest turn of a loop: an answer was read at most so late
-	Pause     time.Duration    `json:"pause"`               // the longest stop for garbage collection
-	Scheduler time.Duration    `json:"scheduler"`           // 99th percentile of how long what was ready to run waited in Go's scheduler
-	Throttled *float64         `json:"throttled,omitempty"` // share of periods in which its own CPU quota stopped it, 0 to 1
-	Memory    experiment.Bytes `json:"memory"`              // the generator's peak memory so far
-	HostIdle  float64          `json:"host_idle"`           // share of all the host's cores that was idle, 0 to 1
-	Steal     float64          `json:"steal"`               // share that the hypervisor took
+	CPU         float64          `json:"cpu"`                 // cores that the generator used
+	Cores       float64          `json:"cores"`               // cores that it may use at most: its threads, its affinity, its quota
+	Busy        float64          `json:"busy"`                // share of the window in which its busiest loop wasn't waiting, 0 to 1
+	Turn        time.Duration    `json:"turn"`                // the longest turn of a loop between two waits: an answer was read at most so late
+	Pause       time.Duration    `json:"pause"`               // the longest stop for garbage collection
+	Scheduler   time.Duration    `json:"scheduler"`           // 99th percentile of how long what was ready to run waited in Go's scheduler
+	Throttled   *float64         `json:"throttled,omitempty"` // share of periods in which its own CPU quota stopped it, 0 to 1
+	Memory      experiment.Bytes `json:"memory"`              // the generator's peak memory so far
+	Allocations uint64           `json:"allocations"`         // objects that it put on the heap
+	HostIdle    float64          `json:"host_idle"`           // share of all the host's cores that was idle, 0 to 1
+	Steal       float64          `json:"steal"`               // share that the hypervisor took
 }
 
 // Counters are the service's counters at one instant, as the engine tells
@@ -242,7 +248,8 @@ type Result struct {
 	Began    time.Time        `json:"began"`
 	Loaded   time.Time        `json:"loaded,omitzero"` // when the load began; zero where the service never got ready
 	Ready    bool             `json:"ready"`
-	NotReady string           `json:"not_ready,omitempty"` // what the last look at it said
+	NotReady string           `json:"not_ready,omitempty"`         // what the last look at it said
+	Ceiling  float64          `json:"generator_ceiling,omitempty"` // requests a second that the generator made at most, when it was tried alone
 	Took     Took             `json:"took"`
 	Series   Series           `json:"series"`
 	Exit     Exit             `json:"exit"`

@@ -80,6 +80,7 @@ type Sweep struct {
 	Service    Service
 	Generator  Generator
 	Recorder   Recorder
+	Ceiling    float64                      // requests a second that the generator makes at most, recorded with each result
 	Skip       func(experiment.Limits) bool // cells that the host can't run
 	Observe    func(Progress)
 }
@@ -157,7 +158,7 @@ func (r *trialRun) tell(p Phase) {
 // generator closed before it returns.
 func (r *trialRun) run(ctx context.Context) (measure.Result, error) {
 	began := time.Now()
-	r.result = measure.Result{Schema: measure.Schema, Trial: r.progress.Trial, Began: began.UTC()}
+	r.result = measure.Result{Schema: measure.Schema, Trial: r.progress.Trial, Began: began.UTC(), Ceiling: r.Ceiling}
 	err := r.measure(ctx)
 	r.tell(Stopping)
 	stopping := time.Now()
