@@ -18,7 +18,7 @@ const (
 
 // cause names why a trial failed, as far as what was measured tells. The
 // first rule that fits wins; the evidence carries the values.
-func cause(v Verdict, r measure.Result, s scanned) *Cause {
+func cause(e *experiment.Experiment, v Verdict, r measure.Result, s scanned) *Cause {
 	switch v.Outcome {
 	case Passed, Open, NotMeasured, Inconclusive:
 		return nil
@@ -29,9 +29,9 @@ func cause(v Verdict, r measure.Result, s scanned) *Cause {
 	case NotReady:
 		return &Cause{Label: CauseNotReady, Evidence: []string{r.NotReady}}
 	case GeneratorLimited:
-		return &Cause{Label: CauseGenerator, Evidence: s.instrument()}
+		return &Cause{Label: CauseGenerator, Evidence: s.instrument(e)}
 	case HostLimited:
-		return &Cause{Label: CauseHost, Evidence: s.instrument()}
+		return &Cause{Label: CauseHost, Evidence: s.instrument(e)}
 	case Breached:
 	}
 	return breachCause(r.Trial.Limits, s.before(r.Series.Windows))
@@ -121,16 +121,12 @@ func wrong(w measure.Window) uint64 {
 }
 
 // instrument tells why seconds didn't count.
-func (s scanned) instrument() []string {
+func (s scanned) instrument(e *experiment.Experiment) []string {
 	var out []string
 	for i, sp := range s.spans {
 		switch s.marks[i] {
 		case generatorLimited:
-			if own := sp.all.Errors[measure.Own]; own > 0 {
-				out = append(out, fmt.Sprintf("%d requests failed in the generator itself at %.0f s", own, sp.end().Seconds()))
-			} else {
-				out = append(out, fmt.Sprintf("the generator was %s late (p99) at %.0f s", Short(sp.all.Lag.Quantile(0.99)), sp.end().Seconds()))
-			}
+			out = append(out, sp.excuse(e))
 		case hostLimited:
 			w := sp.windows[len(sp.windows)-1]
 			if w.Effort != nil && w.Usage == nil {
@@ -146,4 +142,30 @@ func (s scanned) instrument() []string {
 		}
 	}
 	return out
+}
+
+// excuse tells why the generator was the limit, and what of its own it had.
+func (s span) excuse(e *experiment.Experiment) string {
+	rs := s.doubts(e)
+	text := fmt.Sprintf("%s at %.0f s", rs, s.end().Seconds())
+	w := s.windows[len(s.windows)-1]
+	if w.Effort == nil {
+		return text
+	}
+	effort := *w.Effort
+	text += fmt.Sprintf("; it used %.2f", effort.CPU)
+	if effort.Cores > 0 {
+		text += fmt.Sprintf(" of %.2f", effort.Cores)
+	}
+	text += " cores"
+	if !rs.has(SignalLag) {
+		text += fmt.Sprintf(", %s late (p99)", Short(s.all.Lag.Quantile(0.99)))
+	}
+	if !rs.has(SignalBusy) {
+		text += fmt.Sprintf(", a loop busy %.0f %%", 100*effort.Busy)
+	}
+	if effort.Throttled != nil && !rs.has(SignalThrottled) {
+		text += fmt.Sprintf(", stopped in %.0f %% of periods", 100**effort.Throttled)
+	}
+	return text
 }

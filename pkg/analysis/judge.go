@@ -63,8 +63,10 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	default:
 		s.conclude(e, &v)
 	}
-	v.Cause = cause(v, r, s)
-	v.Warnings = append(append(v.Warnings, aftermath(v, r)...), s.warnings(e)...)
+	v.Cause, v.Void = cause(e, v, r, s), s.void()
+	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), little(e, windows)} {
+		v.Warnings = append(v.Warnings, told...)
+	}
 	return v
 }
 
@@ -164,7 +166,7 @@ func stalled(e *experiment.Experiment, limits experiment.Limits, windows []measu
 
 func decidesNothing(e *experiment.Experiment, limits experiment.Limits, w measure.Window) bool {
 	s := pool([]measure.Window{w})
-	return s.generatorLimited(e) || s.starved(limits)
+	return s.doubts(e).validity() == Invalid || s.starved(limits) || s.outrun(limits)
 }
 
 // answered returns the response times of all right answers.
@@ -202,6 +204,8 @@ type scanned struct {
 	failed *check        // what the first bad span missed
 	idle   time.Duration // how long, at the end, spans have decided nothing
 	died   bool          // the last span is that in which the service died
+
+	quickest time.Duration // the least median response time of a good span: what an answer takes at low load; 0: there is none
 }
 
 // most is the share, of a bad span's requests and of the users at the end, from
@@ -220,6 +224,7 @@ func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.
 		s.spans, s.marks = append(s.spans, sp), append(s.marks, m)
 		if m == good {
 			s.latest = i
+			s.quicken(sp.all.Response.Quantile(0.5))
 		}
 		switch {
 		case s.proven: // what comes after the failure tells only of its course
@@ -238,6 +243,12 @@ func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.
 		s.proven, s.proof = true, len(s.spans)-1
 	}
 	return s
+}
+
+func (s *scanned) quicken(median time.Duration) {
+	if s.quickest == 0 || median < s.quickest {
+		s.quickest = median
+	}
 }
 
 // stuck reports whether the service has stopped answering: users who all wait
@@ -275,14 +286,14 @@ func (s scanned) lastPass(e *experiment.Experiment) *Level {
 	if s.good < 0 {
 		return nil
 	}
-	return s.spans[s.good].level(s.now, e.Request.Timeout.Std())
+	return s.spans[s.good].level(e, s.now, s.quickest)
 }
 
 func (s scanned) firstFail(e *experiment.Experiment) *Level {
 	if s.bad < 0 {
 		return nil
 	}
-	return s.spans[s.bad].level(s.now, e.Request.Timeout.Std())
+	return s.spans[s.bad].level(e, s.now, s.quickest)
 }
 
 // conclude decides a trial in which nothing failed for sure: it passed if the
@@ -308,7 +319,7 @@ func (s scanned) conclude(e *experiment.Experiment, v *Verdict) {
 	if goods > 0 && float64(counted) >= holdCounts*float64(held) && float64(goods) >= holdGood*float64(counted) {
 		hold := pool(at)
 		hold.all.Length, hold.requests = goods, requests
-		v.Outcome, v.LastPass = Passed, hold.level(s.now, e.Request.Timeout.Std())
+		v.Outcome, v.LastPass = Passed, hold.level(e, s.now, s.quickest)
 		v.LastPass.At = s.spans[len(s.spans)-1].end()
 		return
 	}
@@ -358,7 +369,7 @@ func (s scanned) warnings(e *experiment.Experiment) []string {
 			skipped += sp.all.Length
 		case s.died: // what was in flight then failed with it
 		case s.marks[i] == bad && (s.bad < 0 || i < s.bad):
-			out = append(out, fmt.Sprintf("one bad second at %s users (%s) that passed by itself", Thousands(sp.all.Users), sp.why(e, s.now)))
+			out = append(out, fmt.Sprintf("one bad second at %s %s (%s) that passed by itself", Thousands(sp.all.Users), e.Users.Unit(), sp.why(e, s.now)))
 		}
 	}
 	if skipped > 0 {

@@ -48,11 +48,13 @@ func second(i, users, n int, took time.Duration) measure.Window {
 func ramp() []measure.Window {
 	var ws []measure.Window
 	for i := range 15 {
-		users := min(1000, 100*(i+1))
-		ws = append(ws, second(i, users, users, 20*time.Millisecond))
+		ws = append(ws, second(i, crowd(i), crowd(i), 20*time.Millisecond))
 	}
 	return ws
 }
+
+// crowd returns how many of question's users there are at the end of second i.
+func crowd(i int) int { return min(1000, 100*(i+1)) }
 
 func result(ws []measure.Window, exit measure.Exit) measure.Result {
 	loaded := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
@@ -105,7 +107,7 @@ func TestOneBadSecondPassesByItselfButIsTold(t *testing.T) {
 func TestErrorsBreachWhereTheyWeighMore(t *testing.T) {
 	ws := ramp()
 	for _, i := range []int{6, 7} {
-		w := second(i, 700, 350, 20*time.Millisecond)
+		w := second(i, crowd(i), 350, 20*time.Millisecond)
 		w.Sent, w.Errors = 700, map[measure.Class]uint64{measure.BadStatus: 350}
 		ws[i] = w
 	}
@@ -118,7 +120,7 @@ func TestErrorsBreachWhereTheyWeighMore(t *testing.T) {
 func TestUnansweredRequestsAreLateBeforeTheyAreAnswered(t *testing.T) {
 	ws := ramp()[:8]
 	for _, i := range []int{5, 6, 7} { // nobody answers any more
-		ws[i] = second(i, 600, 0, 0)
+		ws[i] = second(i, crowd(i), 0, 0)
 		ws[i].Sent = 600
 	}
 	watch := func(at time.Duration) analysis.Outcome {
@@ -167,7 +169,7 @@ func TestAServiceThatAnswersWronglyHasNotStalled(t *testing.T) {
 	e.Objective = experiment.Objective{P99: e.Objective.P99}
 	ws := ramp()[:4]
 	for i := 4; i < 16; i++ {
-		w := second(i, 500, 0, 0)
+		w := second(i, crowd(i), 0, 0)
 		w.Sent, w.InFlight, w.Errors = 500, 3, map[measure.Class]uint64{measure.BadStatus: 500}
 		ws = append(ws, w)
 	}
@@ -180,7 +182,7 @@ func TestAServiceThatAnswersWronglyHasNotStalled(t *testing.T) {
 func TestAStarvedHostIsNoStall(t *testing.T) {
 	ws := ramp()[:4]
 	for i := 4; i < 20; i++ {
-		w := second(i, 500, 0, 0)
+		w := second(i, crowd(i), 0, 0)
 		w.InFlight, w.Effort.HostIdle = 500, 0.01
 		ws = append(ws, w)
 	}
@@ -236,7 +238,7 @@ func TestSecondsInWhichAnInstrumentWasTheLimitDecideNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ws := ramp()
 			for i := 6; i < 15; i++ { // slow, but not by the service's fault
-				ws[i] = second(i, 700, 700, 3*time.Second)
+				ws[i] = second(i, crowd(i), 700, 3*time.Second)
 				c.spoil(&ws[i])
 			}
 			v := analysis.Judge(question(), result(ws, measure.Exit{}))
@@ -250,7 +252,7 @@ func TestSecondsInWhichAnInstrumentWasTheLimitDecideNothing(t *testing.T) {
 func TestAServiceAtItsOwnLimitIsNotTheHostsFault(t *testing.T) {
 	ws := ramp()
 	for _, i := range []int{6, 7} {
-		ws[i] = second(i, 700, 700, 3*time.Second)
+		ws[i] = second(i, crowd(i), 700, 3*time.Second)
 		ws[i].Effort.HostIdle, ws[i].Usage.CPU = 0, 0.97
 	}
 	if v := analysis.Judge(question(), result(ws, measure.Exit{})); v.Outcome != analysis.Breached {
@@ -322,7 +324,7 @@ func TestTheLastSecondAloneDecidesNothing(t *testing.T) {
 func TestAnUnknownShareOfABusyHostIsNotTheServicesFault(t *testing.T) {
 	ws := ramp()
 	for i := 6; i < 15; i++ {
-		ws[i] = second(i, 700, 700, 3*time.Second)
+		ws[i] = second(i, crowd(i), 700, 3*time.Second)
 		ws[i].Effort.HostIdle = 0.01
 		if i%2 == 0 {
 			ws[i].Usage = nil
@@ -366,7 +368,7 @@ func TestAServiceThatAnswersNobodyIsDeadBeforeItsRequestsTimeOut(t *testing.T) {
 	e.Objective = experiment.Objective{Errors: e.Objective.Errors} // only errors, and there are none yet
 	ws := ramp()[:8]
 	for i := 8; i < 20; i++ {
-		w := second(i, 900, 0, 0)
+		w := second(i, crowd(i), 0, 0)
 		w.InFlight, w.Usage.Memory = 900, 199*experiment.MiB
 		ws = append(ws, w)
 	}

@@ -80,12 +80,14 @@ func (s span) latencies(now, timeout time.Duration) measure.Histogram {
 	return h
 }
 
-// level describes the load and the answers in the span.
-func (s span) level(now, timeout time.Duration) *Level {
-	h := s.latencies(now, timeout)
+// level describes the load and the answers in the span. quickest is how long
+// an answer takes at low load.
+func (s span) level(e *experiment.Experiment, now, quickest time.Duration) *Level {
+	h := s.latencies(now, e.Request.Timeout.Std())
 	l := &Level{
 		At: s.end(), Users: s.all.Users, Requests: s.requests,
 		P50: h.Quantile(0.50), P95: h.Quantile(0.95), P99: h.Quantile(0.99),
+		Deficit: s.deficit(e.Users, quickest),
 	}
 	if seconds := s.all.Length.Seconds(); seconds > 0 {
 		l.Throughput = float64(s.all.Answered) / seconds
@@ -103,23 +105,10 @@ const (
 	open             mark = iota // requests that still wait, or were cut off with the load, could change it
 	good                         // the objective held
 	bad                          // the objective didn't hold, and nothing but the service was the limit
-	generatorLimited             // the generator wasn't able to make this load: decides nothing
+	generatorLimited             // the load is invalid, or the objective didn't hold, but the generator was the limit: decides nothing
 	hostLimited                  // the objective didn't hold, but the host was the limit: decides nothing
 	silent                       // nothing was asked: decides nothing
 )
-
-// lagAllowance returns the most lateness of the generator, at the 99th
-// percentile of a window, with which the window still counts: five times the
-// greater of 10 ms and 2 % of the strictest response time asked for.
-func lagAllowance(o experiment.Objective) time.Duration {
-	strictest := time.Duration(0)
-	for _, q := range o.Quantiles() {
-		if strictest == 0 || q.Limit < strictest {
-			strictest = q.Limit
-		}
-	}
-	return 5 * max(10*time.Millisecond, strictest/50)
-}
 
 // The host is called the limit where it is this busy while the service got
 // less than this share of the CPU that its limits promise.
@@ -133,7 +122,7 @@ const (
 // didn't hold. Its mark never changes later, unless it is open: a request that
 // waits longer than a limit will not have taken less when it is answered.
 func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time.Duration) (mark, *check) {
-	if s.generatorLimited(e) {
+	if s.doubts(e).validity() == Invalid {
 		return generatorLimited, nil
 	}
 	breach, decided := s.breach(e, now)
@@ -142,6 +131,8 @@ func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time
 		return silent, nil
 	case breach != nil && s.starved(limits):
 		return hostLimited, breach
+	case breach != nil && s.outrun(limits):
+		return generatorLimited, breach
 	case breach != nil:
 		return bad, breach
 	case decided:
@@ -151,11 +142,6 @@ func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time
 	}
 }
 
-// generatorLimited reports whether the generator couldn't make this load.
-func (s span) generatorLimited(e *experiment.Experiment) bool {
-	return s.all.Errors[measure.Own] > 0 || s.all.Lag.Quantile(0.99) > lagAllowance(e.Objective)
-}
-
 // starved reports whether the host kept from the service what its limits promise.
 func (s span) starved(limits experiment.Limits) bool {
 	for _, w := range s.windows {
@@ -163,12 +149,17 @@ func (s span) starved(limits experiment.Limits) bool {
 			continue
 		}
 		busy := w.Effort.HostIdle < hostIdleFloor || w.Effort.Steal > stealCeiling
-		// Of a second without usage it isn't known that the service had its share.
-		if busy && (w.Usage == nil || w.Usage.CPU < cpuAtLimit*limits.CPU.Float()) {
+		if busy && !atLimit(w, limits) {
 			return true
 		}
 	}
 	return false
+}
+
+// atLimit reports whether the service is known to have had the CPU that its
+// limits promise.
+func atLimit(w measure.Window, limits experiment.Limits) bool {
+	return w.Usage != nil && w.Usage.CPU >= cpuAtLimit*limits.CPU.Float()
 }
 
 // breach returns the check that is missed by the widest margin, or nil.

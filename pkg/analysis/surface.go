@@ -17,7 +17,7 @@ func Analyse(e *experiment.Experiment, host measure.Host, results []measure.Resu
 		s.Cells = append(s.Cells, cell(e, host, l, results))
 	}
 	s.Frontier = frontier(s.Cells)
-	s.Minimal, s.Answer = answer(s)
+	s.Minimal, s.Answer = answer(s, e.Users.Unit())
 	return s
 }
 
@@ -72,10 +72,10 @@ func frontier(cells []Cell) []experiment.Limits {
 }
 
 // answer names the minimal viable configuration, and says in one sentence what
-// was found. There is none to name while a cheaper cell isn't known to fail.
-func answer(s Surface) (*Minimal, string) {
+// was found, in the unit of the load. There is none to name while a cheaper cell isn't known to fail.
+func answer(s Surface, unit string) (*Minimal, string) {
 	within := conditions(s.Objective)
-	load := Thousands(s.Target) + " users"
+	load := Thousands(s.Target) + " " + unit
 	measured := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return !c.Measured })
 	passed := slices.DeleteFunc(slices.Clone(measured), func(c Cell) bool { return c.Outcome != Passed })
 	if len(passed) == 0 {
@@ -106,7 +106,7 @@ func unviable(s Surface, measured []Cell, load, within string) string {
 	return fmt.Sprintf("None of the %d measured configurations carries %s %s%s.", len(measured), load, within, best(measured))
 }
 
-// best names the cell that carried the most users.
+// best names the cell that carried the most.
 func best(cells []Cell) string {
 	users := func(c Cell) int {
 		if c.LastPass == nil {

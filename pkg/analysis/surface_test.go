@@ -115,3 +115,14 @@ func TestFrontierIsTheLeastOfThosePassed(t *testing.T) {
 		t.Errorf("got %v", s.Frontier)
 	}
 }
+
+func TestAnswerOfOpenLoad(t *testing.T) {
+	rate := experiment.Rate(1000)
+	e := question()
+	e.Users.Rate, e.Users.Wait = &rate, experiment.Wait{}
+	e.Matrix.List = []experiment.Limits{small}
+	s := analysis.Analyse(e, measure.Host{}, []measure.Result{trial(small, analysis.Passed)})
+	if want := "1 CPU / 200M, the only configuration measured, carries 1,000 requests/s with p99 <= 1s and errors <= 1%."; s.Answer != want {
+		t.Errorf("got  %s\nwant %s", s.Answer, want)
+	}
+}

@@ -53,6 +53,11 @@ type Level struct {
 	P95        time.Duration
 	P99        time.Duration
 	ErrorRate  float64 // share of the requests that failed, 0 to 1
+
+	// Deficit is how much less was asked than so many users would ask at low
+	// load, 0 to 1: users who wait for slow answers send less. 0 where it isn't
+	// known.
+	Deficit float64
 }
 
 // Breach is the first objective that didn't hold.
@@ -96,6 +101,7 @@ type Verdict struct {
 
 	PeakMemory           experiment.Bytes // 0 where it isn't known
 	CPUSecondsPerRequest float64          // 0 where it isn't known
+	Void                 []Stretch        // what decided nothing, for the generator or the host was the limit
 	Warnings             []string
 }
 

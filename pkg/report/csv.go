@@ -24,7 +24,7 @@ func CSV(w io.Writer, r Run) error {
 func (r Run) csvHead() []string {
 	head := []string{"experiment", "run", "cpus", "memory_bytes", "measured", "trials", "outcome", "minimal"}
 	for _, at := range []string{"last_pass_", "first_fail_"} {
-		for _, name := range []string{"users", "requests", "throughput", "p50_ms", "p95_ms", "p99_ms", "error_rate"} {
+		for _, name := range []string{"users", "requests", "throughput", "p50_ms", "p95_ms", "p99_ms", "error_rate", "deficit"} {
 			head = append(head, at+name)
 		}
 	}
@@ -56,11 +56,11 @@ func (r Run) csvLine(c analysis.Cell) []string {
 
 func csvLevel(l *analysis.Level) []string {
 	if l == nil {
-		return make([]string, 7)
+		return make([]string, 8)
 	}
 	return []string{
 		strconv.Itoa(l.Users), strconv.FormatUint(l.Requests, 10), digits(l.Throughput),
-		digits(milliseconds(l.P50)), digits(milliseconds(l.P95)), digits(milliseconds(l.P99)), digits(l.ErrorRate),
+		digits(milliseconds(l.P50)), digits(milliseconds(l.P95)), digits(milliseconds(l.P99)), digits(l.ErrorRate), digits(l.Deficit),
 	}
 }
 

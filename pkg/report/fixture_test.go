@@ -128,8 +128,10 @@ func breached() analysis.Verdict {
 }
 
 func passed() analysis.Verdict {
+	last := at(150, 10000, 899213, 9894.2, 118*time.Millisecond, 0.0001)
+	last.Deficit = 0.0086
 	return analysis.Verdict{
-		Outcome: analysis.Passed, LastPass: at(150, 10000, 899213, 9894.2, 118*time.Millisecond, 0.0001),
+		Outcome: analysis.Passed, LastPass: last,
 		PeakMemory: 402653184, CPUSecondsPerRequest: 0.00018,
 	}
 }

@@ -29,6 +29,7 @@ func rgb(hex uint32) color.RGBA {
 const (
 	black = 0x000000
 	dim   = 0x4D4D4D
+	void  = 0xEDEDED
 	grid  = 0xE3E3E3
 	shade = 0xD4D4D4
 	cross = 0xBDBDBD

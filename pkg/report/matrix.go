@@ -32,7 +32,7 @@ func Matrix(r Run) *Picture {
 	m := newMatrix(r)
 	width := axisWidth + vg.Length(len(m.cpus))*cellWidth + scaleWidth
 	return &Picture{
-		Title:       clean(r.Surface.Experiment, nameLength) + ": users carried of " + analysis.Thousands(r.Surface.Target),
+		Title:       clean(r.Surface.Experiment, nameLength) + ": " + r.unit() + " carried of " + analysis.Thousands(r.Surface.Target),
 		Description: clean(r.Surface.Answer, lineLength),
 		caption:     r.caption(),
 		width:       max(width, leastWidth),
@@ -170,7 +170,7 @@ func (m matrix) lines(cell analysis.Cell) []cellLine {
 	if m.run.minimal(cell) {
 		out = append(out, cellLine{text: "minimal viable", size: normal, bold: true, sign: starSign})
 	}
-	out = append(out, cellLine{text: bracket(cell), size: large, bold: true})
+	out = append(out, cellLine{text: bracket(cell, m.run.unit()), size: large, bold: true})
 	ended, why := m.run.outcome(cell), cause(cell)
 	badge := cellLine{text: why, size: normal, sign: badgeSign, mark: glyph(cell)}
 	switch {
@@ -258,7 +258,7 @@ func hatch(c draw.Canvas, box vg.Rectangle, style draw.LineStyle) {
 func (m matrix) drawScale(c draw.Canvas, x, bottom, top vg.Length) {
 	const wide, steps = 14, 64
 	h := hand{small, false, rgb(black)}
-	h.write(c, x, top-small, draw.XLeft, "users carried")
+	h.write(c, x, top-small, draw.XLeft, m.run.unit()+" carried")
 	top -= 2 * small
 	bottom = max(bottom, top-140)
 	// From the bottom up, each step over the rest: no seams.

@@ -57,6 +57,7 @@ type panel struct {
 	bounds  []bound
 	log     bool // the values are seconds, on a logarithmic axis
 	marks   []mark
+	void    []analysis.Stretch // seconds that decided nothing
 }
 
 // plot returns the panel with its axes, over a time from 0 to end.
@@ -172,6 +173,10 @@ func decade(e int) string {
 // Plot draws the panel's data. It is gonum/plot's interface.
 func (p panel) Plot(c draw.Canvas, axes *plot.Plot) {
 	x, y := axes.Transforms(&c)
+	for _, v := range p.void {
+		from, to := vg.Point{X: x(v.From.Seconds()), Y: c.Min.Y}, vg.Point{X: x(v.To.Seconds()), Y: c.Max.Y}
+		fill(c, vg.Rectangle{Min: from, Max: to}, rgb(void))
+	}
 	hand{normal, true, rgb(black)}.write(c, c.Min.X, c.Max.Y+7, draw.XLeft, p.heading)
 	for _, t := range axes.Y.Tick.Marker.Ticks(axes.Y.Min, axes.Y.Max) {
 		c.StrokeLine2(pen(grid, 0.75), c.Min.X, y(t.Value), c.Max.X, y(t.Value))

@@ -113,7 +113,7 @@ func TestMatrix(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := svg(t, Matrix(r))
 			for _, c := range r.Surface.Cells {
-				for _, want := range []string{bracket(c), dollars(c.PriceHour) + "/h", c.Trial.Limits.Memory.String()} {
+				for _, want := range []string{bracket(c, "users"), dollars(c.PriceHour) + "/h", c.Trial.Limits.Memory.String()} {
 					if !strings.Contains(text, ">"+want+"</text>") {
 						t.Errorf("%s: no %q", c.Trial.Limits, want)
 					}
@@ -202,6 +202,22 @@ func TestMarksOfADeath(t *testing.T) {
 	}
 }
 
+func TestSecondsThatDecidedNothingAreGrey(t *testing.T) {
+	const legend, panels = ">generator or host limited<", 5
+	r := reference()
+	grey := func() int { return strings.Count(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), "fill:#EDEDED") }
+	if n := grey(); n != 0 || strings.Contains(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), legend) {
+		t.Errorf("%d grey places where every second counts", n)
+	}
+	r.Surface.Cells[2].Void = []analysis.Stretch{{From: 30 * time.Second, To: 33 * time.Second}, {From: 120 * time.Second, To: 121 * time.Second}}
+	if n := grey(); n != 2*panels+1 {
+		t.Errorf("%d grey places, want two in each panel and the legend's", n)
+	}
+	if !strings.Contains(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), legend) {
+		t.Error("nothing says what is grey")
+	}
+}
+
 func TestPicturesOfHostileNames(t *testing.T) {
 	r := hostile()
 	for _, p := range []*Picture{Matrix(r), Ramp(r, r.Surface.Cells[0].Trial)} {
@@ -276,7 +292,7 @@ func TestBracket(t *testing.T) {
 		"not measured":      {Outcome: analysis.NotMeasured},
 		"carries 200":       {Outcome: analysis.Passed, LastPass: high},
 	} {
-		if got := bracket(analysis.Cell{Verdict: v}); got != want {
+		if got := bracket(analysis.Cell{Verdict: v}, "users"); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -28,7 +28,8 @@ const (
 
 // Ramp draws a trial over time: users, throughput and failures, response
 // times, CPU and memory, one above the other. Marks show where the objective
-// last held, where it first didn't, and when the service died.
+// last held, where it first didn't, and when the service died. Seconds that
+// decided nothing are grey.
 func Ramp(r Run, t experiment.Trial) *Picture {
 	res := r.result(t)
 	if res == nil {
@@ -45,7 +46,10 @@ func Ramp(r Run, t experiment.Trial) *Picture {
 		p.height, p.draw = panelHeight, func(c draw.Canvas) { drawNothing(c, *res) }
 		return p
 	}
-	f := film{result: *res, marks: marks(cell, *res), panels: r.panels(*res)}
+	f := film{result: *res, marks: r.marks(cell, *res), panels: r.panels(*res)}
+	if cell != nil {
+		f.void = cell.Void
+	}
 	p.height, p.draw = stripHeight+vg.Length(len(f.panels))*panelHeight+timeHeight, f.draw
 	return p
 }
@@ -68,7 +72,7 @@ func (r Run) story(c *analysis.Cell) string {
 	}
 	text := r.outcome(*c)
 	if c.LastPass != nil || c.FirstFail != nil {
-		text += ": " + bracket(*c)
+		text += ": " + bracket(*c, r.unit())
 	}
 	switch {
 	case c.Cause == nil:
@@ -91,11 +95,11 @@ func drawNothing(c draw.Canvas, res measure.Result) {
 }
 
 // marks returns the instants that decided a trial, in order.
-func marks(c *analysis.Cell, res measure.Result) []mark {
+func (r Run) marks(c *analysis.Cell, res measure.Result) []mark {
 	var out []mark
 	add := func(what string, l *analysis.Level, style draw.LineStyle) {
 		if l != nil {
-			out = append(out, mark{fmt.Sprintf("%s: %s users at %.0f s", what, analysis.Thousands(l.Users), l.At.Seconds()), l.At, style})
+			out = append(out, mark{fmt.Sprintf("%s: %s %s at %.0f s", what, analysis.Thousands(l.Users), r.unit(), l.At.Seconds()), l.At, style})
 		}
 	}
 	if c != nil {
@@ -116,9 +120,13 @@ func (r Run) panels(res measure.Result) []panel {
 	for _, q := range r.Surface.Objective.Quantiles() {
 		quantiles = append(quantiles, bound{q.Name + " limit " + experiment.Duration(q.Limit).String(), q.Limit.Seconds()})
 	}
+	load := "Users"
+	if r.open() {
+		load = "Requests per second, as asked for"
+	}
 	return []panel{
-		{heading: "Users", bounds: []bound{{"target " + analysis.Thousands(r.Surface.Target), float64(r.Surface.Target)}}, series: []series{
-			at.line("users", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Users) }),
+		{heading: load, bounds: []bound{{"target " + analysis.Thousands(r.Surface.Target), float64(r.Surface.Target)}}, series: []series{
+			at.line(r.unit(), pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Users) }),
 		}},
 		{heading: "Requests per second", series: []series{
 			at.line("right answers", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Answered) / w.Length.Seconds() }),
@@ -177,6 +185,7 @@ func usage(value func(measure.Usage) float64) func(measure.Window) float64 {
 type film struct {
 	result measure.Result
 	marks  []mark
+	void   []analysis.Stretch // seconds that decided nothing
 	panels []panel
 }
 
@@ -197,7 +206,7 @@ func (f film) draw(c draw.Canvas) {
 	ticks := timeTicks(end)
 	plots := make([][]*plot.Plot, len(f.panels))
 	for i, p := range f.panels {
-		p.marks = f.marks
+		p.marks, p.void = f.marks, f.void
 		shown := ticks
 		if i < len(f.panels)-1 {
 			shown = unlabelled(ticks)
@@ -213,6 +222,19 @@ func (f film) draw(c draw.Canvas) {
 	f.drawMarks(plots[0][0].DataCanvas(canvases[0][0]), c.Rectangle, end)
 	area := plots[len(plots)-1][0].DataCanvas(canvases[len(plots)-1][0])
 	hand{small, false, rgb(dim)}.write(c, area.Center().X, c.Min.Y, draw.XCenter, "time since the load began")
+	if len(f.void) > 0 {
+		f.drawVoid(c, area.Max.X)
+	}
+}
+
+// drawVoid says what the grey of some seconds means, beneath the panels.
+func (f film) drawVoid(c draw.Canvas, left vg.Length) {
+	const side = small
+	at := vg.Point{X: left + 8, Y: c.Min.Y - 0.15*side}
+	box := vg.Rectangle{Min: at, Max: at.Add(vg.Point{X: side, Y: side})}
+	fill(c, box, rgb(void))
+	outline(c, box, pen(edge, 0.5))
+	hand{small, false, rgb(black)}.write(c, box.Max.X+5, c.Min.Y, draw.XLeft, "generator or host limited")
 }
 
 // drawMarks names the marks above the first panel, each in a row of its own,

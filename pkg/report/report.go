@@ -38,6 +38,11 @@ const (
 // rampName returns the name of a trial's ramp, without its extension.
 func rampName(t experiment.Trial) string { return "ramp-" + t.Slug() }
 
+// histogramName and locustName return the names of a trial's seconds, in the
+// formats of others.
+func histogramName(t experiment.Trial) string { return t.Slug() + ".hlog" }
+func locustName(t experiment.Trial) string    { return t.Slug() + "_stats_history.csv" }
+
 // Write writes the whole report. It asks create for each file by its name,
 // which has no folder in it, and closes what it gets.
 func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
@@ -56,6 +61,12 @@ func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 	draw(matrixName, Matrix(r))
 	for _, t := range r.trials() {
 		draw(rampName(t), Ramp(r, t))
+	}
+	for _, result := range r.Results {
+		t, s, began := result.Trial, result.Series, result.Loaded
+		files = append(files,
+			file{histogramName(t), func(w io.Writer) error { return HistogramLog(w, s, began) }},
+			file{locustName(t), func(w io.Writer) error { return LocustHistory(w, s, began) }})
 	}
 	for _, f := range files {
 		if err := writeFile(f.name, create, f.write); err != nil {

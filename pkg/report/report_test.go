@@ -129,7 +129,7 @@ func TestJSONHasTheContractsFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	oom, good := got["cells"].([]any)[0].(map[string]any), got["cells"].([]any)[2].(map[string]any)
-	fields(t, oom["last_pass"], "users", "requests", "throughput", "p50_ms", "p95_ms", "p99_ms", "error_rate")
+	fields(t, oom["last_pass"], "users", "requests", "throughput", "p50_ms", "p95_ms", "p99_ms", "error_rate", "deficit")
 	fields(t, oom["breach"], "objective", "observed", "limit")
 	fields(t, oom["cause"], "label", "evidence", "confirmed_by")
 	if good["cause"] != nil || good["first_fail"] != nil || good["breach"] != nil {
@@ -186,7 +186,7 @@ func TestWriteTwiceGivesTheSameBytes(t *testing.T) {
 	}
 	want := []string{"report.md", "summary.json", "cells.csv", "matrix.svg", "matrix.png"}
 	for _, trial := range []string{"1cpu-200M-1", "2cpu-200M-1", "2cpu-500M-1"} {
-		want = append(want, "ramp-"+trial+".svg", "ramp-"+trial+".png")
+		want = append(want, "ramp-"+trial+".svg", "ramp-"+trial+".png", trial+".hlog", trial+"_stats_history.csv")
 	}
 	for _, name := range want {
 		if first[name] == nil || !bytes.Equal(first[name].Bytes(), second[name].Bytes()) {

@@ -20,6 +20,7 @@ type (
 		Experiment  string          `json:"experiment"`
 		Run         string          `json:"run"`
 		TargetUsers int             `json:"target_users"`
+		Unit        string          `json:"unit,omitempty"` // of target_users and users, where it isn't users
 		Cells       []summaryCell   `json:"cells"`
 		Frontier    []summaryLimits `json:"frontier"`
 		Minimal     *summaryMinimal `json:"minimal"`
@@ -53,6 +54,7 @@ type (
 		P95        float64 `json:"p95_ms"`
 		P99        float64 `json:"p99_ms"`
 		ErrorRate  float64 `json:"error_rate"`
+		Deficit    float64 `json:"deficit"`
 	}
 	summaryBreach struct {
 		Objective string `json:"objective"`
@@ -77,6 +79,9 @@ func JSON(w io.Writer, r Run) error {
 	s := summary{
 		Schema: Schema, Experiment: r.Surface.Experiment, Run: r.ID, TargetUsers: r.Surface.Target,
 		Cells: []summaryCell{}, Frontier: []summaryLimits{}, Answer: r.Surface.Answer, Warnings: list(r.Surface.Warnings),
+	}
+	if r.open() {
+		s.Unit = r.Experiment.Users.Unit()
 	}
 	for _, c := range r.Surface.Cells {
 		s.Cells = append(s.Cells, summarise(c))
@@ -125,7 +130,7 @@ func summaryOf(l *analysis.Level) *summaryLevel {
 	if l == nil {
 		return nil
 	}
-	return &summaryLevel{l.Users, l.Requests, l.Throughput, milliseconds(l.P50), milliseconds(l.P95), milliseconds(l.P99), l.ErrorRate}
+	return &summaryLevel{l.Users, l.Requests, l.Throughput, milliseconds(l.P50), milliseconds(l.P95), milliseconds(l.P99), l.ErrorRate, l.Deficit}
 }
 
 // list returns items, never nil.

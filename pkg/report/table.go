@@ -25,8 +25,8 @@ func (r Run) columns() []column {
 		{"CPUs", right, func(c analysis.Cell) string { return c.Trial.Limits.CPU.String() }},
 		{"Memory", right, func(c analysis.Cell) string { return c.Trial.Limits.Memory.String() }},
 		{"Outcome", left, r.outcome},
-		{"Last\npass,\nusers", right, func(c analysis.Cell) string { return level(c.LastPass, users) }},
-		{"First\nfail,\nusers", right, func(c analysis.Cell) string { return level(c.FirstFail, users) }},
+		{"Last\npass,\n" + r.unit(), right, func(c analysis.Cell) string { return level(c.LastPass, users) }},
+		{"First\nfail,\n" + r.unit(), right, func(c analysis.Cell) string { return level(c.FirstFail, users) }},
 		{"Requests\nso far", right, requests},
 		{"Req/s at\nlast\npass", right, func(c analysis.Cell) string {
 			return level(c.LastPass, func(l analysis.Level) string { return number(l.Throughput) })

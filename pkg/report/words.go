@@ -69,8 +69,20 @@ func (r Run) outcome(c analysis.Cell) string {
 	return plain(string(c.Outcome))
 }
 
-// bracket says between which numbers of users a cell fails, both really run.
-func bracket(c analysis.Cell) string {
+// open reports whether the load was requests a second.
+func (r Run) open() bool { return r.Experiment != nil && r.Experiment.Users.Open() }
+
+// unit returns what the load is counted in, short enough for the head of a
+// table.
+func (r Run) unit() string {
+	if r.open() {
+		return "req/s"
+	}
+	return "users"
+}
+
+// bracket says between which levels of the load a cell fails, both really run.
+func bracket(c analysis.Cell, unit string) string {
 	last, first := c.LastPass, c.FirstFail
 	switch {
 	case c.Outcome == analysis.NotMeasured:
@@ -80,11 +92,11 @@ func bracket(c analysis.Cell) string {
 	case c.Outcome == analysis.Passed && last != nil:
 		return "carries " + analysis.Thousands(last.Users)
 	case last != nil && first != nil && last.Users < first.Users:
-		return analysis.Thousands(last.Users) + " – " + analysis.Thousands(first.Users) + " users"
+		return analysis.Thousands(last.Users) + " – " + analysis.Thousands(first.Users) + " " + unit
 	case first != nil && last != nil:
 		return "fails holding " + analysis.Thousands(first.Users)
 	case first != nil:
-		return "below " + analysis.Thousands(first.Users) + " users"
+		return "below " + analysis.Thousands(first.Users) + " " + unit
 	case last != nil:
 		return "at least " + analysis.Thousands(last.Users)
 	case c.Outcome.Failed():
@@ -120,7 +132,7 @@ func (r Run) least() string {
 	if m == nil {
 		return ""
 	}
-	return fmt.Sprintf("minimal viable configuration: %s, %s/h, %.2f times the users asked for", m.Limits, dollars(m.PriceHour), m.Headroom)
+	return fmt.Sprintf("minimal viable configuration: %s, %s/h, %.2f times the %s asked for", m.Limits, dollars(m.PriceHour), m.Headroom, r.unit())
 }
 
 func dollars(x float64) string { return "$" + strconv.FormatFloat(x, 'f', 4, 64) }
@@ -137,13 +149,22 @@ func number(x float64) string {
 func (r Run) caption() string {
 	var parts []string
 	if e := r.Experiment; e != nil {
-		parts = append(parts, "ramp "+number(e.Users.Ramp().Rate())+" users/s", "wait "+wait(e.Users.Wait))
+		parts = append(parts, pace(e.Users)...)
 	}
 	parts = append(parts, "objective "+r.Surface.Objective.String())
 	if h := r.Manifest.Host; h.CPUs > 0 {
 		parts = append(parts, clean(fmt.Sprintf("host %d CPUs, %s MiB, %s %s", h.CPUs, number(math.Floor(h.Memory.MiB())), h.Architecture, h.Kernel), lineLength))
 	}
 	return strings.Join(append(parts, "run "+clean(r.ID, nameLength)), "  ·  ")
+}
+
+// pace says how fast the load grows, and how long users wait.
+func pace(u experiment.Users) []string {
+	fastest := number(u.Ramp().Rate())
+	if u.Open() {
+		return []string{"open load, " + fastest + " req/s more a second"}
+	}
+	return []string{"ramp " + fastest + " users/s", "wait " + wait(u.Wait)}
 }
 
 func wait(w experiment.Wait) string {

@@ -1,0 +1,305 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// Validity says whether a stretch of load can be believed. What counts is
+// that the load was made on time and its answers were read on time.
+//
+//	signal                      degraded beyond      invalid beyond
+//	requests failed by itself   -                    0
+//	lag, 99th percentile        a                    5 a
+//	users who are missing       -                    1 % and one
+//	longest turn of a loop      5 a                  1 s; 5 a in a saturated loop
+//	busiest loop                90 % of the time     -
+//	stopped by its CPU quota    10 % of periods      -
+//
+// a is the greater of 10 ms and 2 % of the strictest response time asked for.
+// What isn't known ([measure.Window].Effort is nil) speaks for nothing.
+//
+// A quota that stops the generator, a collection of garbage, a thread that gets
+// no core: none makes a load invalid by itself. They show as lag and long turns
+// if they matter, and stand beside them as evidence. A saturated loop (98 %) is
+// one that may never catch up with its answers; what that means for a service
+// that seems to fail, [span.outrun] says.
+type Validity uint8
+
+// The steps of validity, from the best to the worst.
+const (
+	Valid    Validity = iota
+	Degraded          // it counts, but whoever reads it should know
+	Invalid           // the generator was the limit: it decides nothing
+)
+
+// String returns the step in a word.
+func (v Validity) String() string {
+	return [...]string{"valid", "degraded", "invalid"}[v]
+}
+
+// Signal is what tells of the generator.
+type Signal string
+
+// The signals, with the units of [Reason].
+const (
+	SignalOwn       Signal = "own_errors" // requests that failed by the generator's own fault
+	SignalLag       Signal = "lag"        // seconds from when requests were due to when they were begun, 99th percentile
+	SignalUsers     Signal = "users"      // users who should have come, and haven't
+	SignalTurn      Signal = "turn"       // seconds that the longest turn of a loop took
+	SignalBusy      Signal = "busy"       // share of the time in which the busiest loop wasn't waiting, 0 to 1
+	SignalThrottled Signal = "throttled"  // share of periods in which the generator's own CPU quota stopped it, 0 to 1
+)
+
+// Reason is why a stretch of load isn't valid.
+type Reason struct {
+	Signal    Signal
+	Validity  Validity // what the signal makes of it
+	Observed  float64  // in the signal's unit
+	Threshold float64  // what Observed is beyond
+}
+
+// String returns the reason in words.
+func (r Reason) String() string {
+	switch r.Signal {
+	case SignalOwn:
+		return fmt.Sprintf("%.0f requests failed in the generator itself", r.Observed)
+	case SignalLag:
+		return fmt.Sprintf("the generator was %s late (p99)", Short(seconds(r.Observed)))
+	case SignalUsers:
+		return fmt.Sprintf("%.0f users who were due hadn't come", r.Observed)
+	case SignalTurn:
+		return fmt.Sprintf("an event loop took %s for one turn", Short(seconds(r.Observed)))
+	case SignalBusy:
+		return fmt.Sprintf("an event loop was busy %.0f %% of the time", 100*r.Observed)
+	case SignalThrottled:
+		return fmt.Sprintf("the generator's CPU quota stopped it in %.0f %% of periods", 100*r.Observed)
+	}
+	return string(r.Signal)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// Thresholds of validity.
+const (
+	leastLag     = 10 * time.Millisecond
+	lagShare     = 0.02 // of the strictest response time asked for
+	lagTimes     = 5    // from degraded to invalid
+	usersShare   = 0.01 // of the users who should be there
+	stoodStill   = time.Second
+	busyOften    = 0.90
+	saturated    = 0.98 // above it a loop may have no end of answers to read
+	stoppedOften = 0.10 // with a tenth of each such period, one answer in a hundred is read late
+	stoppedMost  = 0.50
+)
+
+// lagAllowance returns the most lateness of the generator, at the 99th
+// percentile of a window, with which the window is valid, and with which it
+// still counts.
+func lagAllowance(o experiment.Objective) (valid, counts time.Duration) {
+	strictest := time.Duration(0)
+	for _, q := range o.Quantiles() {
+		if strictest == 0 || q.Limit < strictest {
+			strictest = q.Limit
+		}
+	}
+	valid = max(leastLag, time.Duration(lagShare*float64(strictest)))
+	return valid, lagTimes * valid
+}
+
+// doubts are the worst that each signal said.
+type doubts []Reason
+
+// hold notes a signal that is beyond one of its thresholds.
+func (rs *doubts) hold(signal Signal, observed, degraded, invalid float64) {
+	r := Reason{Signal: signal, Validity: Degraded, Observed: observed, Threshold: degraded}
+	switch {
+	case observed > invalid:
+		r.Validity, r.Threshold = Invalid, invalid
+	case observed <= degraded:
+		return
+	}
+	rs.add(r)
+}
+
+func (rs *doubts) add(r Reason) {
+	i := slices.IndexFunc(*rs, func(known Reason) bool { return known.Signal == r.Signal })
+	if i < 0 {
+		*rs = append(*rs, r)
+	} else if known := (*rs)[i]; r.Validity > known.Validity || r.Validity == known.Validity && r.Observed > known.Observed {
+		(*rs)[i] = r
+	}
+	slices.SortStableFunc(*rs, func(a, b Reason) int { return int(b.Validity) - int(a.Validity) })
+}
+
+// validity returns the gravest step.
+func (rs doubts) validity() Validity {
+	if len(rs) == 0 {
+		return Valid
+	}
+	return rs[0].Validity
+}
+
+func (rs doubts) has(signal Signal) bool {
+	return slices.ContainsFunc(rs, func(r Reason) bool { return r.Signal == signal })
+}
+
+// String returns the reasons in words, the gravest first.
+func (rs doubts) String() string {
+	var parts []string
+	for _, r := range rs {
+		parts = append(parts, r.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+// doubts returns why the span isn't valid, the gravest first; none if it is.
+func (s span) doubts(e *experiment.Experiment) doubts {
+	var rs doubts
+	none := math.Inf(1)
+	valid, counts := lagAllowance(e.Objective)
+	rs.hold(SignalOwn, float64(s.all.Errors[measure.Own]), 0, 0)
+	rs.hold(SignalLag, s.all.Lag.Quantile(0.99).Seconds(), valid.Seconds(), counts.Seconds())
+	for _, w := range s.windows {
+		missing, tolerated := missingUsers(e.Users, w, counts)
+		rs.hold(SignalUsers, missing, tolerated, tolerated)
+		effort := w.Effort
+		if effort == nil {
+			continue
+		}
+		rs.hold(SignalTurn, effort.Turn.Seconds(), counts.Seconds(), longestTurn(e.Users, *effort, counts).Seconds())
+		rs.hold(SignalBusy, effort.Busy, busyOften, none)
+		if effort.Throttled != nil {
+			rs.hold(SignalThrottled, *effort.Throttled, stoppedOften, none)
+		}
+	}
+	return rs
+}
+
+// missingUsers returns how many users were missing at a window's end, and how
+// many may be. Lag tells only of requests that were begun; a generator that
+// is too slow to let users in, or has lost some, shows here. A ramp that is on
+// its way is allowed to be early or late by slack.
+func missingUsers(u experiment.Users, w measure.Window, slack time.Duration) (missing, tolerated float64) {
+	ramp, due := u.Ramp(), math.MaxInt
+	for _, at := range []time.Duration{w.End() - slack, w.End(), w.End() + slack} {
+		n, _ := ramp.Users(at)
+		due = min(due, n)
+	}
+	return float64(due - w.Users), 1 + usersShare*float64(due)
+}
+
+// longestTurn returns how long a loop's turn may be in a window that counts.
+// A long turn of a loop that rests otherwise is a stall that few requests met;
+// one of a saturated loop is how it is, except where users never wait: there
+// every loop is saturated, if only the service is fast enough.
+func longestTurn(u experiment.Users, effort measure.Effort, counts time.Duration) time.Duration {
+	if effort.Busy > saturated && u.Wait.Mean() > 0 {
+		return counts
+	}
+	return stoodStill
+}
+
+// outrun reports whether the generator was at its own limit while the service
+// wasn't. Then answers may lie unread for any time: a loop that has always
+// something to read takes no long turns, and users whose answers are unread
+// are not due, so that there's no lag either. Only ever does that make a
+// service look worse: what it carried all the same, it carried.
+func (s span) outrun(limits experiment.Limits) bool {
+	return slices.ContainsFunc(s.windows, func(w measure.Window) bool {
+		if w.Effort == nil || atLimit(w, limits) {
+			return false
+		}
+		return w.Effort.Busy > saturated || w.Effort.Throttled != nil && *w.Effort.Throttled > stoppedMost
+	})
+}
+
+// Assessment is whether a whole load can be believed.
+type Assessment struct {
+	Validity Validity      // Invalid if more than a tenth of the time is; Valid if next to all is
+	Invalid  time.Duration // how much of the load is
+	Degraded time.Duration // likewise
+	Reasons  []Reason      // the worst that each signal said, the gravest first
+}
+
+// assessShare is the share of the time, as of the seconds of a hold, that may
+// be worse than the whole.
+const assessShare = 1 - holdGood
+
+// Assess says whether a load that has ended can be believed. Of e it needs the
+// users, and the objective where there is one.
+func Assess(e *experiment.Experiment, windows []measure.Window) Assessment {
+	var a Assessment
+	var all doubts
+	var length time.Duration
+	for _, s := range spans(windows, true) {
+		length += s.all.Length
+		rs := s.doubts(e)
+		switch rs.validity() {
+		case Valid:
+		case Degraded:
+			a.Degraded += s.all.Length
+		case Invalid:
+			a.Invalid += s.all.Length
+		}
+		for _, r := range rs {
+			all.add(r)
+		}
+	}
+	a.Reasons = all
+	switch few := time.Duration(assessShare * float64(length)); {
+	case a.Invalid > few:
+		a.Validity = Invalid
+	case a.Invalid > 0 || a.Degraded > few:
+		a.Validity = Degraded
+	}
+	return a
+}
+
+// degraded tells of the seconds that count, but are degraded.
+func (s scanned) degraded(e *experiment.Experiment) []string {
+	var all doubts
+	var length time.Duration
+	for i, sp := range s.spans {
+		if s.marks[i] == generatorLimited || s.marks[i] == hostLimited {
+			continue
+		}
+		rs := sp.doubts(e)
+		if rs.validity() == Degraded {
+			length += sp.all.Length
+			for _, r := range rs {
+				all.add(r)
+			}
+		}
+	}
+	if length == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s of load counted, but were degraded: %s", length.Round(time.Second), all)}
+}
+
+// Stretch is a part of a load, since it began.
+type Stretch struct{ From, To time.Duration }
+
+// void returns the stretches that decided nothing, for the generator or the
+// host was the limit.
+func (s scanned) void() []Stretch {
+	var out []Stretch
+	for i, sp := range s.spans {
+		if s.marks[i] != generatorLimited && s.marks[i] != hostLimited {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].To == sp.all.Start {
+			out[n-1].To = sp.end()
+			continue
+		}
+		out = append(out, Stretch{sp.all.Start, sp.end()})
+	}
+	return out
+}
