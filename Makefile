@@ -3,6 +3,8 @@
 SHELL := bash
 
 GOLANGCI_LINT := bin/tools/golangci-lint-v2.15.0
+K6 := bin/tools/k6-v1.8.1
+VEGETA := bin/tools/vegeta-v12.13.0
 export CGO_ENABLED ?= 0
 
 .PHONY: help
@@ -41,8 +43,24 @@ $(GOLANGCI_LINT):
 
 .PHONY: bench
 bench: engine build predictor ## measure what the orchestration costs a trial, and what a prediction costs
-	go test -run '^$$' -bench . -benchtime 1x ./cmd/sweep
+	go test -run '^$$' -bench . -skip '^BenchmarkLoad$$' -benchtime 1x ./cmd/sweep
 	go test -run '^$$' -bench . ./cmd/predictor/... ./pkg/...
+
+# One part of it: make bench-load PART=flat (or users, or many).
+.PHONY: bench-load
+bench-load: build $(K6) $(VEGETA) ## measure the load generator beside wrk, hey, k6 and vegeta (about ten minutes)
+	@.ci/load-tools
+	SWEEP=$(CURDIR)/bin/sweep K6=$(CURDIR)/$(K6) VEGETA=$(CURDIR)/$(VEGETA) \
+		go test -run '^$$' -bench '^BenchmarkLoad$$/$(PART)' -benchtime 1x -timeout 60m ./cmd/sweep
+
+# Pinned too, and programs of their own: nothing of them is linked into ours.
+$(K6):
+	GOBIN=$(CURDIR)/bin/tools go install go.k6.io/k6@$(lastword $(subst -v, v,$(notdir $@)))
+	mv bin/tools/k6 $@
+
+$(VEGETA):
+	GOBIN=$(CURDIR)/bin/tools go install github.com/tsenart/vegeta/v12@$(lastword $(subst -v, v,$(notdir $@)))
+	mv bin/tools/vegeta $@
 
 .PHONY: engine
 engine: ## make sure that a Docker engine answers

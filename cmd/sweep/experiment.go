@@ -1,15 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"sweep/pkg/experiment"
+	"sweep/pkg/load/http1"
 )
 
-// readExperiment reads an experiment file and the body file that it names.
+// readExperiment reads an experiment file and the files that its request names,
+// and checks these against it.
 func readExperiment(path string) (*experiment.Experiment, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -19,16 +22,40 @@ func readExperiment(path string) (*experiment.Experiment, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says file, line and column itself
 	}
-	if file := e.Request.BodyFile; file != "" {
-		body, err := os.ReadFile(filepath.Join(filepath.Dir(path), file))
+	r, folder := &e.Request, filepath.Dir(path)
+	if r.BodyFile != "" {
+		body, err := os.ReadFile(filepath.Join(folder, r.BodyFile))
 		if err != nil {
 			return nil, usagef("%s: request.body_file: %v", path, err)
 		}
 		// From here on the body is part of the question, wherever it came from.
-		e.Request.BodyFile = ""
-		e.Request.Body = experiment.Literal(string(body))
+		r.BodyFile, r.Body = "", experiment.Literal(string(body))
 	}
-	return e, nil
+	if r.Feed != nil {
+		content, err := os.ReadFile(filepath.Join(folder, r.Feed.File))
+		if err == nil {
+			err = r.Feed.Take(content)
+		}
+		if err != nil {
+			return nil, usagef("%s: request.feed: %v", path, err)
+		}
+	}
+	return e, fits(e, path)
+}
+
+// fits checks that the rows of the feed fit the request.
+func fits(e *experiment.Experiment, path string) error {
+	_, err := http1.NewRequest(e.Request, "")
+	if faults, ok := errors.AsType[experiment.Faults](err); ok {
+		for i := range faults { // they know the feed by its name in the experiment
+			faults[i].File = filepath.Join(filepath.Dir(path), faults[i].File)
+		}
+		return faults
+	}
+	if err != nil {
+		return usagef("%s: %v", path, err)
+	}
+	return nil
 }
 
 // only keeps the cells that selection names: "cpus=1,memory=200M", either part
