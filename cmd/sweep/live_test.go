@@ -59,7 +59,7 @@ request:
   body: '{"features": [12.5, 3, 17.5]}'
   expect: {contains: prediction}
 matrix: {cpus: [@CPUS@], memory: [@MEMORY@]}
-users: {target: @TARGET@, ramp: @RAMP@, hold: 2s, wait: {constant: 500ms}}
+users: {target: @TARGET@, ramp: @RAMP@, hold: 2s, wait: {constant: @WAIT@}}
 `
 
 // bench is a folder with the small experiment and its results.
@@ -86,7 +86,7 @@ func (b *bench) ask(settings ...string) {
 // experimentWith returns the small experiment with settings.
 func experimentWith(settings ...string) string {
 	defaults := []string{
-		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s",
+		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "WAIT=500ms",
 	}
 	text := small
 	for _, s := range append(settings, defaults...) { // the first that names a key wins
@@ -148,6 +148,10 @@ type summary struct {
 		Outcome  string
 		LastPass *struct{ Users int } `json:"last_pass"`
 		Warnings []string
+		Cause    *struct {
+			Label    string
+			Evidence []string
+		}
 	}
 	Minimal *struct{ CPUs float64 }
 	Answer  string
@@ -286,6 +290,51 @@ func TestAFailingServiceIsAnAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The load agent gets a tenth of a core while the service has all that it
+// wants: whatever that looks like, the service has not failed.
+func TestAStarvedGeneratorIsNeverTheServicesFault(t *testing.T) {
+	b := newBench(t, "CPUS=1", "MEMORY=200M", "TARGET=3000", "WAIT=200ms")
+	starved := make(chan string, 1)
+	go func() { starved <- starve(t, b.dir) }()
+	s := b.sweep()
+	if err := <-starved; err != "" {
+		t.Fatal(err)
+	}
+	c := s.Cells[0]
+	if c.Outcome != "generator_limited" || c.Cause == nil || c.Cause.Label != "generator" {
+		t.Fatalf("got %+v", c)
+	}
+	if evidence := strings.Join(c.Cause.Evidence, "; "); !strings.Contains(evidence, "quota") {
+		t.Errorf("evidence: %s", evidence)
+	} else {
+		t.Log(evidence)
+	}
+}
+
+// starve limits the agent of a run to a tenth of a core as soon as it is there.
+func starve(t *testing.T, dir string) (failure string) {
+	deadline := time.Now().Add(time.Minute)
+	for time.Now().Before(deadline) && t.Context().Err() == nil {
+		list, err := exec.Command("docker", "ps", "--format", `{{.Names}} {{.Label "sweep.dir"}}`).CombinedOutput()
+		if err != nil {
+			return string(list)
+		}
+		for line := range strings.Lines(string(list)) {
+			name, of, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if !strings.Contains(name, "-agent-") || strings.HasSuffix(name, "-alone") || !strings.HasPrefix(of, dir) {
+				continue
+			}
+			out, err := exec.Command("docker", "update", "--cpus", "0.1", name).CombinedOutput()
+			if err != nil {
+				return string(out)
+			}
+			return ""
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return "the run never had an agent"
 }
 
 func TestCellsBeyondTheHostAreNotRunAndSaid(t *testing.T) {

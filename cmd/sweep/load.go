@@ -161,7 +161,7 @@ func (o loadOptions) experiment() (*experiment.Experiment, string, error) {
 
 func (o loadOptions) request(u *url.URL) (experiment.Request, error) {
 	r := experiment.Request{
-		Method: strings.ToUpper(o.method), Path: u.RequestURI(), Headers: map[string]experiment.Value{},
+		Method: strings.ToUpper(o.method), Path: o.path(u), Headers: map[string]experiment.Value{},
 		Timeout: experiment.Duration(o.timeout), Expect: experiment.Expect{Status: o.status, Contains: o.contains},
 		Protocol: u.Scheme, Insecure: o.insecure, Connections: experiment.KeepAlive,
 	}
@@ -210,6 +210,20 @@ func (o loadOptions) request(u *url.URL) (experiment.Request, error) {
 		}
 	}
 	return r, nil
+}
+
+// path returns path and query as they are written, with the fields of a feed
+// that they may have in them.
+func (o loadOptions) path(u *url.URL) string {
+	if !strings.Contains(o.url, "{{") {
+		return u.RequestURI()
+	}
+	_, rest, _ := strings.Cut(o.url, u.Host)
+	rest, _, _ = strings.Cut(rest, "#")
+	if !strings.HasPrefix(rest, "/") {
+		rest = "/" + rest
+	}
+	return rest
 }
 
 func (o loadOptions) load() (experiment.Users, error) {

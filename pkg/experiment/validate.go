@@ -151,17 +151,23 @@ func (d *decoder) checkRequest(r *Request) {
 
 // checkPath checks the path of a request, without what the feed fills in.
 func (d *decoder) checkPath(r Request) {
-	text := r.Path
-	if pieces, err := ParseTemplate(r.Path); r.Feed != nil && err == nil {
-		text = ""
-		for _, p := range pieces {
-			if text += p.Text; p.Field != "" {
-				text += "{{}}"
-			}
+	if r.Feed == nil {
+		d.checkURLPath("request.path", r.Path)
+		d.demand(!hasHoles(r.Path), "request.path", "has a {{field}}, but there is no request.feed to fill it")
+		return
+	}
+	pieces, err := ParseTemplate(r.Path)
+	if err != nil {
+		return // a fault of the feed
+	}
+	var around strings.Builder
+	for _, p := range pieces {
+		around.WriteString(p.Text)
+		if p.Field != "" {
+			around.WriteString("{{}}")
 		}
 	}
-	d.checkURLPath("request.path", text)
-	d.demand(r.Feed != nil || !hasHoles(r.Path), "request.path", "has a {{field}}, but there is no request.feed to fill it")
+	d.checkURLPath("request.path", around.String())
 }
 
 // checkHeaders checks the names and values of headers.

@@ -29,7 +29,7 @@ func Ceiling(ctx context.Context, plan Plan) (float64, error) {
 	defer l.Close()
 	plan.Request = plan.Request.Only(0)
 	go answerAll(l, len(plan.Request.Fixed()), nullAnswer(&plan))
-	plan.Address, plan.Protocol, plan.Fresh, plan.Open = l.Addr().String(), plain, false, false
+	plan.Address, plan.Protocol, plan.Fresh, plan.Open = l.Addr().String(), experiment.HTTP, false, false
 	plan.Wait = experiment.Wait{}
 	plan.Ramp = experiment.Ramp{{Users: ceilingUsers, Hold: experiment.Duration(time.Second)}}
 	var s measure.Series

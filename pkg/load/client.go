@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
 )
 
@@ -91,7 +92,7 @@ func (p *Plan) transport(dial func(context.Context, string, string) (net.Conn, e
 		MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: p.Insecure}, //nolint:gosec // asked for in the experiment
 	}
-	if p.Protocol == h2c {
+	if p.Protocol == experiment.H2C {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)
 	}

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"sweep/pkg/experiment"
 )
 
 // lines returns how many loops play the plan, and how they reach its service:
@@ -16,7 +18,7 @@ func lines(ctx context.Context, plan *Plan) (loops int, open func() (*line, erro
 	if err != nil {
 		return 0, nil, err
 	}
-	if plan.Protocol != "" && plan.Protocol != plain {
+	if plan.Protocol != "" && plan.Protocol != experiment.HTTP {
 		return loops, viaClients(plan, (&net.Dialer{}).DialContext), nil
 	}
 	to, err := resolve(ctx, plan.Address)

@@ -132,9 +132,13 @@ func following(tick, length time.Duration) time.Duration {
 // ended reports whether the ramp is over and all its requests are settled.
 func (l *loop) ended() bool { return l.crowd.out == 0 && l.now >= l.crowd.length }
 
+// atOnce is how many requests are begun before answers are looked for again:
+// a loop that is behind must not do the one and never the other.
+const atOnce = 64
+
 // play begins what is due and gives up what has run out of time.
 func (l *loop) play() {
-	for {
+	for range atOnce {
 		u, ok := l.crowd.take(l.now, l.wire.hangUp)
 		if !ok {
 			break

@@ -40,13 +40,6 @@ type Ready struct {
 	Within time.Duration `json:"within"`
 }
 
-// The protocols of a plan.
-const (
-	plain = "http"
-	https = "https"
-	h2c   = "h2c"
-)
-
 // NewPlan returns the experiment's plan for the service at address. The
 // experiment must have the content of the files that it names; the error says
 // which rows of its feed don't fit the request, and doesn't depend on address.
@@ -62,7 +55,7 @@ func NewPlan(e *experiment.Experiment, address string) (Plan, error) {
 		Fresh:    e.Request.Connections == experiment.Fresh,
 		Ready:    Ready{Within: e.Service.Ready.Within.Std()},
 		Request:  request,
-		Random:   e.Request.Feed != nil && e.Request.Feed.Order == "random",
+		Random:   e.Request.Feed != nil && e.Request.Feed.Order == experiment.Random,
 		Timeout:  e.Request.Timeout.Std(),
 		Status:   e.Request.Expect.Status,
 		Text:     e.Request.Expect.Contains,
@@ -78,8 +71,8 @@ func NewPlan(e *experiment.Experiment, address string) (Plan, error) {
 }
 
 func (p *Plan) scheme() string {
-	if p.Protocol == https {
-		return https
+	if p.Protocol == experiment.HTTPS {
+		return experiment.HTTPS
 	}
-	return plain
+	return experiment.HTTP
 }

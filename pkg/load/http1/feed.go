@@ -268,7 +268,9 @@ func (c column) write(v value) string {
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(false)
-		_ = e.Encode(s) // every text has a form in JSON
+		if err := e.Encode(s); err != nil {
+			panic(err) // every text has a form in JSON
+		}
 		s = strings.TrimSuffix(b.String(), "\n")
 	}
 	if c.in == inPath {

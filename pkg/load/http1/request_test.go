@@ -56,7 +56,8 @@ func TestFixed(t *testing.T) {
 		{"GET with a body", experiment.Request{Method: "GET", Path: "/", Body: experiment.Literal("x")}, "GET / HTTP/1.1\nHost: 127.0.0.1:80\nUser-Agent: sweep\nAccept: */*\nContent-Length: 1\n\nx"},
 		{"fresh", experiment.Request{Method: "GET", Path: "/", Connections: experiment.Fresh}, "GET / HTTP/1.1\nHost: 127.0.0.1:80\nUser-Agent: sweep\nAccept: */*\nConnection: close\n\n"},
 		{
-			"headers", experiment.Request{
+			"headers",
+			experiment.Request{
 				Method: "PUT", Path: "/", Headers: literals(map[string]string{"x-b": "2", "accept": "a/b", "HOST": "h", "X-A": "1"}), Body: experiment.Literal(`{"é": "{{a}}"}`),
 			},
 			"PUT / HTTP/1.1\nHOST: h\nX-A: 1\naccept: a/b\nx-b: 2\nUser-Agent: sweep\nContent-Length: 15\n\n{\"é\": \"{{a}}\"}",
