@@ -174,12 +174,8 @@ func (o loadOptions) request(u *url.URL) (experiment.Request, error) {
 	if o.fresh {
 		r.Connections = experiment.Fresh
 	}
-	for _, h := range o.headers {
-		name, value, ok := strings.Cut(h, ":")
-		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(h, "\r\n\x00") {
-			return r, usagef("--header %q: write 'NAME: VALUE'", h)
-		}
-		r.Headers[name] = experiment.Literal(strings.TrimSpace(value))
+	if err := o.setHeaders(&r); err != nil {
+		return r, err
 	}
 	body := o.body
 	if file, ok := strings.CutPrefix(body, "@"); ok {
@@ -210,6 +206,17 @@ func (o loadOptions) request(u *url.URL) (experiment.Request, error) {
 		}
 	}
 	return r, nil
+}
+
+func (o loadOptions) setHeaders(r *experiment.Request) error {
+	for _, h := range o.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(h, "\r\n\x00") {
+			return usagef("--header %q: write 'NAME: VALUE'", h)
+		}
+		r.Headers[name] = experiment.Literal(strings.TrimSpace(value))
+	}
+	return nil
 }
 
 // path returns path and query as they are written, with the fields of a feed

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
@@ -78,9 +79,7 @@ func partOf(windows []measure.Window) part {
 		all.Merge(w)
 		p.Seconds += w.Length.Seconds()
 	}
-	for class, n := range all.Errors {
-		p.Errors[class] = n
-	}
+	maps.Copy(p.Errors, all.Errors)
 	p.Requests, p.ClosedIdle, p.Late = all.Sent, all.Stale, all.Lag.Above(lateAfter)
 	if p.Seconds > 0 {
 		p.Throughput = float64(all.Done) / p.Seconds
@@ -136,7 +135,7 @@ func (s loadSummary) print(w io.Writer) {
 		s.Hold.print(w, fmt.Sprintf("the last %.0f s, with all of them", s.Hold.Seconds))
 	}
 	if s.Pending > 0 {
-		fmt.Fprintf(w, "\n%s requests were still out, the oldest for %s\n", analysis.Thousands(int(s.Pending)), s.Oldest) //nolint:gosec // a count of requests
+		fmt.Fprintf(w, "\n%s requests were still out, the oldest for %s\n", analysis.Thousands(int(s.Pending)), s.Oldest)
 	}
 	fmt.Fprintf(w, "\ngenerator   %.2f of %g CPU, %.0f MiB: ", s.Generator.CPUSeconds/max(s.Seconds, 1), s.Generator.Cores, experiment.Bytes(s.Generator.Memory).MiB())
 	if s.Valid {
@@ -151,7 +150,7 @@ func (s loadSummary) print(w io.Writer) {
 
 func (p part) print(w io.Writer, title string) {
 	fmt.Fprintf(w, "%s: %s requests, %s right answers a second, %s\n", title,
-		analysis.Thousands(int(p.Requests)), analysis.Thousands(int(p.Throughput)), p.failures()) //nolint:gosec // a count of requests
+		analysis.Thousands(int(p.Requests)), analysis.Thousands(int(p.Throughput)), p.failures())
 	for _, row := range []struct {
 		name, what string
 		quantiles
@@ -161,13 +160,16 @@ func (p part) print(w io.Writer, title string) {
 		{"lag", "of the generator itself", p.Lag},
 		{"connect", "of connections that were opened", p.Connect},
 	} {
+		if row.quantiles == (quantiles{}) {
+			continue // nothing of that kind happened
+		}
 		fmt.Fprintf(w, "  %-9s p50 %-8s p95 %-8s p99 %-8s max %-8s %s\n", row.name, row.P50, row.P95, row.P99, row.Max, row.what)
 	}
 	if p.ClosedIdle > 0 {
-		fmt.Fprintf(w, "  %s found their idle connection closed, and went on a fresh one\n", analysis.Thousands(int(p.ClosedIdle))) //nolint:gosec // likewise
+		fmt.Fprintf(w, "  %s found their idle connection closed, and went on a fresh one\n", analysis.Thousands(int(p.ClosedIdle)))
 	}
 	if p.Late > 0 {
-		fmt.Fprintf(w, "  %s were begun more than %s late\n", analysis.Thousands(int(p.Late)), lateAfter) //nolint:gosec // likewise
+		fmt.Fprintf(w, "  %s were begun more than %s late\n", analysis.Thousands(int(p.Late)), lateAfter)
 	}
 }
 
@@ -175,7 +177,7 @@ func (p part) failures() string {
 	var parts []string
 	for _, class := range measure.Classes() {
 		if n := p.Errors[class]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s", analysis.Thousands(int(n)), class)) //nolint:gosec // likewise
+			parts = append(parts, fmt.Sprintf("%s %s", analysis.Thousands(int(n)), class))
 		}
 	}
 	if len(parts) == 0 {

@@ -18,7 +18,7 @@ func resolve(ctx context.Context, address string) (netip.AddrPort, error) {
 	dialing, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if conn, err := (&net.Dialer{}).DialContext(dialing, "tcp", address); err == nil {
-		defer conn.Close()
+		defer conn.Close() //nolint:errcheck // it was only to be opened
 		if to, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 			return to.AddrPort(), nil
 		}

@@ -26,7 +26,7 @@ func Ceiling(ctx context.Context, plan Plan) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("finding the generator's ceiling: %w", err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // nothing is lost with it
 	plan.Request = plan.Request.Only(0)
 	go answerAll(l, len(plan.Request.Fixed()), nullAnswer(&plan))
 	plan.Address, plan.Protocol, plan.Fresh, plan.Open = l.Addr().String(), experiment.HTTP, false, false
@@ -87,7 +87,7 @@ func answerAll(l net.Listener, length int, answer []byte) {
 			return
 		}
 		go func() { // ends when the user hangs up
-			defer conn.Close()
+			defer conn.Close() //nolint:errcheck // likewise
 			for request := make([]byte, length); ; {
 				if _, err := io.ReadFull(conn, request); err != nil {
 					return

@@ -90,7 +90,7 @@ func (p *Plan) transport(dial func(context.Context, string, string) (net.Conn, e
 	t := &http.Transport{
 		DialContext: dial, DisableCompression: true, DisableKeepAlives: p.Fresh,
 		MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, ForceAttemptHTTP2: true,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: p.Insecure}, //nolint:gosec // asked for in the experiment
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: p.Insecure},
 	}
 	if p.Protocol == experiment.H2C {
 		t.Protocols = new(http.Protocols)

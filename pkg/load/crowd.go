@@ -89,7 +89,7 @@ func newCrowd(plan *Plan, share, shares int) (c *crowd, stop func()) {
 func users(r experiment.Ramp) iter.Seq[change] {
 	return func(yield func(change) bool) {
 		for c := range r.Changes {
-			if !yield(change{c.At, int32(c.User), c.Leave}) { //nolint:gosec // an experiment has at most a million users
+			if !yield(change{c.At, int32(c.User), c.Leave}) {
 				return
 			}
 		}
@@ -115,7 +115,7 @@ func part(all iter.Seq[change], share, shares int) iter.Seq[change] {
 			if int(c.number)%shares != share {
 				continue
 			}
-			c.number /= int32(shares) //nolint:gosec // as many as there are cores
+			c.number /= int32(shares)
 			if !yield(c) {
 				return
 			}
@@ -187,14 +187,14 @@ func (c *crowd) change(change change, gone func(int32)) (int32, bool) {
 
 // enter returns a user for a change, one that was there before if there is.
 func (c *crowd) enter(change change) int32 {
-	u := int32(len(c.users)) //nolint:gosec // an experiment has at most a million users
+	u := int32(len(c.users))
 	if n := len(c.free); n > 0 {
 		u, c.free = c.free[n-1], c.free[:n-1]
 	} else {
 		c.users = append(c.users, user{})
 	}
 	c.users[u] = user{due: change.at, phase: waiting}
-	c.users[u].random.Seed(uint64(c.plan.Seed), uint64(change.number)) //nolint:gosec // only its bits count
+	c.users[u].random.Seed(uint64(c.plan.Seed), uint64(change.number))
 	return u
 }
 

@@ -102,8 +102,8 @@ func TestCeilingIsMeasuredAndHeldAgainstThePlan(t *testing.T) {
 func TestBucketsEndWhereTheHistogramsSaySo(t *testing.T) {
 	c := newCounts()
 	free := make(chan *counts, 1)
-	for _, v := range []time.Duration{0, 1, 2047, 2048, 2049, 5000, 123456, 10_000_000, 3_599_999_999, 4_000_000_000} {
-		d := v * time.Microsecond
+	for _, us := range []int64{0, 1, 2047, 2048, 2049, 5000, 123456, 10_000_000, 3_599_999_999, 4_000_000_000} {
+		d := time.Duration(us) * time.Microsecond
 		record(c.response, d)
 		w := c.window(free)
 		got := w.Response.Max()

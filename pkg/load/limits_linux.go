@@ -14,7 +14,7 @@ const spareFiles = 100
 // returns more loops, each of which needs a file table of its own (apart).
 func room(plan *Plan) (loops int, apart bool, err error) {
 	loops = halfOfCores()
-	users := uint64(plan.Ramp.Peak()) //nolint:gosec // at most a million
+	users := uint64(plan.Ramp.Peak())
 	need := users + spareFiles
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -32,7 +32,7 @@ func room(plan *Plan) (loops int, apart bool, err error) {
 		return 0, false, tooFew(plan)
 	}
 	each := limit.Max - spareFiles
-	return max(loops, int((users+each-1)/each)), true, nil //nolint:gosec // at most a million
+	return max(loops, int((users+each-1)/each)), true, nil
 }
 
 // tooFew says what to do where there can't be as many connections as users.

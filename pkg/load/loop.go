@@ -91,7 +91,7 @@ type report struct {
 func (l *loop) run(ctx context.Context) error {
 	defer func() { // everybody, so that no connection outlives the loop
 		for u := range l.crowd.users {
-			l.wire.hangUp(int32(u)) //nolint:gosec // an experiment has at most a million users
+			l.wire.hangUp(int32(u))
 		}
 	}()
 	l.woken = l.read()
@@ -157,7 +157,7 @@ func (l *loop) play() {
 // nextRow returns which row of the feed the next request takes.
 func (l *loop) nextRow() int {
 	if l.random != nil {
-		return int(l.random.Uint64() % uint64(l.rows)) //nolint:gosec // less than rows
+		return int(l.random.Uint64() % uint64(l.rows))
 	}
 	row := l.row % l.rows
 	l.row += l.stride

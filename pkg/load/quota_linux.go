@@ -18,7 +18,7 @@ func allowed() float64 {
 	}
 	cores := float64(set.Count())
 	limit, period := cgroup("cpu", "cpu.cfs_quota_us"), cgroup("cpu", "cpu.cfs_period_us")
-	if both := bytes.Fields(cgroup("", "cpu.max")); len(both) == 2 { //nolint:mnd // cgroup v2: quota and period
+	if both := bytes.Fields(cgroup("", "cpu.max")); len(both) == 2 {
 		limit, period = both[0], both[1]
 	}
 	quota, err := strconv.ParseFloat(string(bytes.TrimSpace(limit)), 64)
@@ -62,12 +62,12 @@ func cgroup(controller, file string) []byte {
 		return nil
 	}
 	for line := range strings.Lines(string(own)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3) //nolint:mnd // hierarchy:controllers:path
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(parts) < 3 || !hasController(parts[1], controller) {
 			continue
 		}
 		for _, path := range []string{root + parts[2] + "/" + file, root + "/" + file} {
-			if text, err := os.ReadFile(path); err == nil { //nolint:gosec // the kernel's own word
+			if text, err := os.ReadFile(path); err == nil {
 				return text
 			}
 		}

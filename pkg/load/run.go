@@ -84,7 +84,7 @@ func (g *generator) play(ctx context.Context, l *loop, share int, line *line) er
 	defer stop()
 	l.row, l.stride = share, g.loops
 	if g.plan.Random {
-		l.random = rand.NewPCG(uint64(g.plan.Seed), uint64(share)) //nolint:gosec // only its bits count
+		l.random = rand.NewPCG(uint64(g.plan.Seed), uint64(share))
 	}
 	w, err := line.wire(l)
 	if err != nil {
@@ -104,22 +104,13 @@ func (g *generator) report(ctx context.Context, loops []*loop, yield func(measur
 	for from, to := time.Duration(0), min(time.Second, length); len(loops) > 0; from, to = to, following(to, length) {
 		tick := measure.Tick{}
 		state := measure.Window{Start: from.Truncate(time.Second), Length: to - from, Effort: &measure.Effort{}}
-		playing := loops[:0:0]
-		for _, l := range loops {
-			select {
-			case r := <-l.reports:
-				r.add(&tick, &state, l.recorder.free)
-				if !r.ended {
-					playing = append(playing, l)
-				}
-			case <-ctx.Done():
-				if err := context.Cause(ctx); err != ctx.Err() { //nolint:errorlint // the same, not the same kind
-					yield(tick, err)
-				}
-				return
+		var ok bool
+		if loops, ok = gather(ctx, loops, &tick, &state); !ok {
+			if err := context.Cause(ctx); err != ctx.Err() { //nolint:errorlint // the same, not the same kind
+				yield(tick, err)
 			}
+			return
 		}
-		loops = playing
 		if from < length {
 			if g.plan.Open {
 				state.Users, _ = g.plan.Ramp.Users(to)
@@ -131,6 +122,23 @@ func (g *generator) report(ctx context.Context, loops []*loop, yield func(measur
 			return
 		}
 	}
+}
+
+// gather adds a report of each loop to a tick and to the state at its end. It
+// returns those that haven't ended, or false where ctx has.
+func gather(ctx context.Context, loops []*loop, tick *measure.Tick, state *measure.Window) (playing []*loop, ok bool) {
+	for _, l := range loops {
+		select {
+		case r := <-l.reports:
+			r.add(tick, state, l.recorder.free)
+			if !r.ended {
+				playing = append(playing, l)
+			}
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+	return playing, true
 }
 
 // add adds a loop's report to a tick and to the state at its end.

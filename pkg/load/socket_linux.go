@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -126,7 +127,7 @@ func (s *sockets) send(user int32, row int) {
 	}
 	c := &s.conns[user]
 	c.row, c.connect, c.stale = row, 0, c.state == lost
-	c.answer.Reset(s.plan.Request.Method == "HEAD", s.text)
+	c.answer.Reset(s.plan.Request.Method == http.MethodHead, s.text)
 	if c.state == idle {
 		c.reused = true
 		s.write(user, c, s.request(row))
@@ -151,7 +152,7 @@ func (s *sockets) dial(user int32, c *conn) {
 		s.fail(user, c, classify(err, measure.Own))
 		return
 	}
-	c.fd, c.state = int32(fd), connecting //nolint:gosec // a file descriptor
+	c.fd, c.state = int32(fd), connecting
 	c.serial++
 	if err := s.connect(fd); err != nil {
 		s.fail(user, c, classify(err, measure.Refused))
@@ -181,7 +182,7 @@ func (s *sockets) connect(fd int) error {
 			return err
 		}
 	}
-	if err := unix.Connect(fd, s.peer); err != nil && err != unix.EINPROGRESS { //nolint:errorlint // a bare errno
+	if err := unix.Connect(fd, s.peer); err != nil && err != unix.EINPROGRESS {
 		return err
 	}
 	return nil
@@ -235,7 +236,7 @@ func (s *sockets) poll(ctx context.Context, until time.Duration) error {
 	n, err := unix.EpollWait(s.epoll, s.events[:], timeout)
 	s.waited(from)
 	s.next, s.ready = 0, max(n, 0)
-	if err != nil && err != unix.EINTR { //nolint:errorlint // a bare errno
+	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("waiting for answers: %w", err)
 	}
 	return nil
@@ -288,7 +289,7 @@ func (s *sockets) connected(user int32, c *conn) {
 	case err != nil:
 		s.fail(user, c, measure.Own)
 	case errno != 0:
-		s.fail(user, c, classify(unix.Errno(errno), measure.Refused)) //nolint:gosec // an errno
+		s.fail(user, c, classify(unix.Errno(errno), measure.Refused))
 	default:
 		c.connect = max(1, s.now-c.started)
 		if s.plan.Mute {
@@ -434,7 +435,7 @@ func sources(plan *Plan, to netip.AddrPort) []unix.Sockaddr {
 	}
 	var out []unix.Sockaddr
 	for i := range n {
-		out = append(out, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + i)}}) //nolint:gosec // at most a few dozen
+		out = append(out, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + i)}})
 	}
 	return out
 }
@@ -444,11 +445,11 @@ func sources(plan *Plan, to netip.AddrPort) []unix.Sockaddr {
 // run, and telling it costs as much as the rest of the call.
 
 func sendTo(fd int32, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0) //nolint:gosec // as the package syscall does it
-	return int(n), errno                                                                                                                                  //nolint:gosec // at most len(b), or -1
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), errno
 }
 
 func receiveFrom(fd int32, b *[readSize]byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(b)), readSize, 0, 0, 0) //nolint:gosec // likewise
-	return int(n), errno                                                                                           //nolint:gosec // at most readSize, or -1
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(b)), readSize, 0, 0, 0)
+	return int(n), errno
 }

@@ -50,7 +50,7 @@ func interval(tag string, from measure.Histogram, w measure.Window, start int64)
 	const digits = 3
 	h := hdrhistogram.New(int64(time.Microsecond), int64(2*time.Hour), digits)
 	for _, b := range from.Buckets() {
-		_ = h.RecordValues(int64(b.Value), int64(b.Count)) //nolint:gosec // durations end at an hour, counts far below 2^63
+		_ = h.RecordValues(int64(b.Value), int64(b.Count))
 	}
 	h.SetTag(tag)
 	h.SetStartTimeMs(start + w.Start.Milliseconds())
@@ -63,8 +63,17 @@ var locustQuantiles = []struct { //nolint:gochecknoglobals // a table
 	name string
 	q    float64
 }{
-	{"50%", .5}, {"66%", .66}, {"75%", .75}, {"80%", .8}, {"90%", .9}, {"95%", .95},
-	{"98%", .98}, {"99%", .99}, {"99.9%", .999}, {"99.99%", .9999}, {"100%", 1},
+	{"50%", .5},
+	{"66%", .66},
+	{"75%", .75},
+	{"80%", .8},
+	{"90%", .9},
+	{"95%", .95},
+	{"98%", .98},
+	{"99%", .99},
+	{"99.9%", .999},
+	{"99.99%", .9999},
+	{"100%", 1},
 }
 
 // LocustHistory writes a series as Locust's PREFIX_stats_history.csv, so that

@@ -211,7 +211,7 @@ func (t *Table) add(value string) {
 		t.Offsets = append(t.Offsets, 0)
 	}
 	t.Values = append(t.Values, value...)
-	t.Offsets = append(t.Offsets, uint32(len(t.Values))) //nolint:gosec // bounded by maxTable
+	t.Offsets = append(t.Offsets, uint32(len(t.Values)))
 }
 
 func (t *Table) rows() int {

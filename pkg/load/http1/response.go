@@ -137,7 +137,7 @@ func (r *Response) takeLine(b []byte) (n int, err error) {
 	if end < 0 {
 		n = len(b)
 	}
-	if r.lines += int32(min(n, maxLines+1)); r.lines > maxLines { //nolint:gosec // bounded
+	if r.lines += int32(min(n, maxLines+1)); r.lines > maxLines {
 		return n, errTooLong
 	}
 	line := b[:n]
@@ -325,7 +325,7 @@ const crlf = "\r\n"
 
 // takeChunkEnd reads a byte of the line end after a chunk.
 func (r *Response) takeChunkEnd(c byte) error {
-	if c != crlf[len(crlf)-int(r.rest)] { //nolint:gosec // 1 or 2
+	if c != crlf[len(crlf)-int(r.rest)] {
 		return errChunk
 	}
 	if r.rest--; r.rest == 0 {
