@@ -100,7 +100,7 @@ func newLoadBench(b *testing.B) *loadBench {
 	if l.files, err = openFiles(filesWanted); err != nil {
 		b.Fatal(err)
 	}
-	l.serve(b)
+	l.serve(b, 1)
 	return l
 }
 
@@ -137,8 +137,9 @@ func openFiles(want uint64) (uint64, error) {
 	return limit.Cur, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
-// serve starts nginx on its core and waits until it answers.
-func (l *loadBench) serve(b *testing.B) {
+// serve starts nginx with so many workers on its core, and waits until it
+// answers.
+func (l *loadBench) serve(b *testing.B, workers int) {
 	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,7 +153,7 @@ func (l *loadBench) serve(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	config := strings.NewReplacer("@LISTEN@", address, "@FILES@", strconv.FormatUint(l.files, 10)).Replace(string(text))
+	config := strings.NewReplacer("@LISTEN@", address, "@FILES@", strconv.FormatUint(l.files, 10), "@WORKERS@", strconv.Itoa(workers)).Replace(string(text))
 	prefix := b.TempDir()
 	path := filepath.Join(prefix, "nginx.conf")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -549,12 +550,10 @@ func (l *loadBench) users(b *testing.B) {
 // many has sweep alone carry more users than there are ports to an address.
 func (l *loadBench) many(b *testing.B) {
 	got := byFigure{}
-	if l.files < filesWanted {
-		b.Errorf("%d users need %d open files in nginx and in the generator each, and this machine permits %d.\n"+
-			"Raise the hard limit in the shell that runs make (as root: ulimit -n %d), or start its container "+
-			"with --ulimit nofile=%d:%[4]d", manyCount, filesWanted, l.files, 1<<16, 1<<16)
-		got.fail("sweep", achieved, failures, ownErrors, peak, others)
-	}
+	// Where a process may not have as many files open, nginx needs more of
+	// them, half full at most since connections fall on them at random. Sweep
+	// sees to itself.
+	l.serve(b, int(1+2*filesWanted/l.files))
 	for round := range manyRounds {
 		if !got.of(peak).failed("sweep") {
 			s, err := l.sweep(b, manyCount, rampFor, manyHold, manyWait)
