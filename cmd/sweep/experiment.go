@@ -24,12 +24,13 @@ func readExperiment(path string) (*experiment.Experiment, error) {
 	}
 	r, folder := &e.Request, filepath.Dir(path)
 	if r.BodyFile != "" {
-		body, err := os.ReadFile(filepath.Join(folder, r.BodyFile))
+		content, err := os.ReadFile(filepath.Join(folder, r.BodyFile))
+		if err == nil {
+			err = r.TakeBody(content)
+		}
 		if err != nil {
 			return nil, usagef("%s: request.body_file: %v", path, err)
 		}
-		// From here on the body is part of the question, wherever it came from.
-		r.BodyFile, r.Body = "", experiment.Literal(string(body))
 	}
 	if r.Feed != nil {
 		content, err := os.ReadFile(filepath.Join(folder, r.Feed.File))
@@ -40,7 +41,23 @@ func readExperiment(path string) (*experiment.Experiment, error) {
 			return nil, usagef("%s: request.feed: %v", path, err)
 		}
 	}
-	return e, fits(e, path)
+	if err := fits(e, path); err != nil {
+		return nil, err
+	}
+	return e, recordable(e, path)
+}
+
+// recordable checks that what will be recorded of the experiment can be read
+// again. Quotes can make several bytes of one.
+func recordable(e *experiment.Experiment, path string) error {
+	text, err := e.YAML()
+	if err == nil {
+		_, err = experiment.Parse("as recorded", text, func(string) (string, bool) { return "", true })
+	}
+	if err != nil {
+		return usagef("%s: couldn't be read again from its results: %v", path, err)
+	}
+	return nil
 }
 
 // fits checks that the rows of the feed fit the request.

@@ -73,4 +73,49 @@ func TestFilesOfARequestThatDoNotFit(t *testing.T) {
 	}
 }
 
+// TestBodiesCanBeReadAgain checks that what a run records of a body is read
+// back byte for byte, however much longer its quotes make it.
+func TestBodiesCanBeReadAgain(t *testing.T) {
+	const most = 1 << 20
+	for name, body := range map[string]string{
+		"over 300 KiB of JSON":              strings.Repeat("{\"a\": \"<b>\\\\\\u00e9 日本 ${X}\"}\r\n", 10_000),
+		"300 KiB in one line":               strings.Repeat("a", 300<<10),
+		"all that is allowed":               strings.Repeat("\x01", most),
+		"all that is allowed, in variables": strings.Repeat("${", most/2),
+		"all that is allowed, in lines":     strings.Repeat("\n", most),
+		"characters that are awkward":       "\ufeff\x00\x7f\u0085\u2028\ufffd\t \n\n ",
+	} {
+		e, err := readExperiment(written(t, "{path: /, body_file: body}", map[string]string{"body": body}))
+		if err != nil {
+			t.Errorf("%s: %.200v", name, err)
+			continue
+		}
+		text, err := e.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := experiment.Parse("x", text, func(string) (string, bool) { return "", true })
+		if err != nil {
+			t.Errorf("%s: %.200v", name, err)
+			continue
+		}
+		if back.Request.Body.Resolved != body || e.Request.Body.Resolved != body || back.Digest() != e.Digest() {
+			t.Errorf("%s: not the same when read again", name)
+		}
+	}
+}
+
+func TestWhatCouldNotBeReadAgainIsRefused(t *testing.T) {
+	for _, c := range []struct{ request, body, want string }{
+		{"{path: /, body_file: body}", strings.Repeat("a", 1<<20+1), "request.body_file: is larger than 1 MiB"},
+		{"{path: /, body_file: body}", "\x89PNG\r\n\x1a\n\x00", "request.body_file: is not text in UTF-8"},
+		{"{path: /, body: '" + strings.Repeat("\x7f", 2<<20) + "'}", "", "couldn't be read again from its results: as recorded:1:1: is larger than 8 MiB"},
+	} {
+		path := written(t, c.request, map[string]string{"body": c.body})
+		if _, err := readExperiment(path); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), path+": "+c.want) {
+			t.Errorf("want %s, got %.300v", c.want, err)
+		}
+	}
+}
+
 var zeros = strings.Repeat("0", 64)

@@ -140,13 +140,19 @@ func scanUntilStall(e *experiment.Experiment, limits experiment.Limits, windows 
 	return s, stall
 }
 
+// unanswered reports whether nobody was answered in a window, though requests
+// wait. A wrong answer is an answer too.
+func unanswered(w measure.Window) bool {
+	return w.InFlight > 0 && w.Answered == 0 && wrong(w) == 0
+}
+
 // stalled returns the first window of a stall, and how long a silence made it
-// one. A wrong answer is an answer too. In most seconds of it neither the
-// generator nor the host may have been the limit.
+// one. In most seconds of it neither the generator nor the host may have been
+// the limit.
 func stalled(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window) (at int, stall time.Duration) {
 	var void time.Duration
 	for i, w := range windows {
-		if w.Answered > 0 || w.InFlight == 0 || wrong(w) > 0 {
+		if !unanswered(w) {
 			at, void = i+1, 0
 			continue
 		}
@@ -208,8 +214,8 @@ type scanned struct {
 	quickest time.Duration // the least median response time of a good span: what an answer takes at low load; 0: there is none
 }
 
-// most is the share, of a bad span's requests and of the users at the end, from
-// which on a service that leaves them waiting has stopped answering.
+// most is the share, of a bad span's requests and of closed users at the end,
+// from which on a service that leaves them waiting has stopped answering.
 const most = 0.5
 
 // scan marks spans in order. Two bad ones running are a failure; spans that
@@ -239,7 +245,7 @@ func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.
 			s.idle += sp.all.Length
 		}
 	}
-	if !s.proven && s.stuck() && (ended || s.idle >= undecidedAfter) {
+	if !s.proven && s.stuck(e.Users) && (ended || s.idle >= undecidedAfter) {
 		s.proven, s.proof = true, len(s.spans)-1
 	}
 	return s
@@ -251,9 +257,11 @@ func (s *scanned) quicken(median time.Duration) {
 	}
 }
 
-// stuck reports whether the service has stopped answering: users who all wait
-// for an answer send nothing more, so that there will be no second bad span.
-func (s scanned) stuck() bool {
+// stuck reports whether the service has stopped answering, so that there will
+// be no second bad span: users who all wait for an answer send nothing more.
+// Open arrivals go on, until their rate is 0 or the load ends. However many of
+// them wait, that is no share of anything: only that nobody was answered tells.
+func (s scanned) stuck(u experiment.Users) bool {
 	if s.failed == nil || s.failed.missed <= most {
 		return false
 	}
@@ -262,7 +270,11 @@ func (s scanned) stuck() bool {
 			return false
 		}
 	}
-	last := s.spans[len(s.spans)-1].all
+	windows := s.spans[len(s.spans)-1].windows
+	last := windows[len(windows)-1]
+	if u.Open() {
+		return unanswered(last)
+	}
 	return float64(last.InFlight) > most*float64(last.Users)
 }
 

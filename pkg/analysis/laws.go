@@ -13,7 +13,9 @@ import (
 // whose rounds take R for the answer and Z for the wait send X = N / (R + Z)
 // requests per second. It is Little's law for an interactive system (Denning
 // and Buzen, "The Operational Analysis of Queueing Network Models", Computing
-// Surveys 10(3), 1978) and holds whatever the service does.
+// Surveys 10(3), 1978) and holds whatever the service does. Open load has no
+// rounds: whatever the service does, it is sent what is due, and to that
+// [missingArrivals] holds it.
 
 // round returns how long a user's round takes whose answer takes response.
 func round(w experiment.Wait, response time.Duration) time.Duration {
@@ -49,7 +51,7 @@ const (
 // times wrongly.
 func little(e *experiment.Experiment, windows []measure.Window) []string {
 	held := steady(windows)
-	if len(held) == 0 {
+	if e.Users.Open() || len(held) == 0 {
 		return nil
 	}
 	all := pool(held).all
@@ -83,10 +85,10 @@ func steady(windows []measure.Window) []measure.Window {
 
 // deficit returns how much less than its users would at low load, where an
 // answer takes quickest, the span's load was, 0 to 1. It is 0 where quickest
-// isn't known.
+// isn't known, and for open load, which isn't eased by slow answers.
 func (s span) deficit(u experiment.Users, quickest time.Duration) float64 {
 	took := round(u.Wait, quickest).Seconds()
-	if quickest <= 0 || took <= 0 {
+	if u.Open() || quickest <= 0 || took <= 0 {
 		return 0
 	}
 	ramp, expected := u.Ramp(), 0.0

@@ -234,9 +234,19 @@ func atLeast(observed time.Duration, answered measure.Histogram) string {
 	return Short(observed)
 }
 
-// goodput holds the right answers against the demanded rate, users / wait.
+// demand returns how many requests were demanded: users / wait. Open arrivals
+// wait for nobody: what was sent was demanded, and what is missing of it is the
+// generator's fault.
+func (s span) demand(u experiment.Users) float64 {
+	if u.Open() {
+		return float64(s.all.Sent)
+	}
+	return s.users() * s.all.Length.Seconds() / u.Wait.Mean().Seconds()
+}
+
+// goodput holds the right answers against the demand.
 func (s span) goodput(e *experiment.Experiment, limit float64) check {
-	demand := s.users() * s.all.Length.Seconds() / e.Users.Wait.Mean().Seconds()
+	demand := s.demand(e.Users)
 	share := float64(s.all.Done) / demand
 	return check{
 		Breach: Breach{Objective: "goodput", Observed: percent(share), Limit: experiment.Share(limit).String()},

@@ -18,6 +18,7 @@ import (
 //	requests failed by itself   -                    0
 //	lag, 99th percentile        a                    5 a
 //	users who are missing       -                    1 % and one
+//	open arrivals, likewise     -                    1 % and one
 //	longest turn of a loop      5 a                  1 s; 5 a in a saturated loop
 //	busiest loop                90 % of the time     -
 //	stopped by its CPU quota    10 % of periods      -
@@ -52,6 +53,7 @@ const (
 	SignalOwn       Signal = "own_errors" // requests that failed by the generator's own fault
 	SignalLag       Signal = "lag"        // seconds from when requests were due to when they were begun, 99th percentile
 	SignalUsers     Signal = "users"      // users who should have come, and haven't
+	SignalArrivals  Signal = "arrivals"   // requests of open load that should have been begun, and haven't
 	SignalTurn      Signal = "turn"       // seconds that the longest turn of a loop took
 	SignalBusy      Signal = "busy"       // share of the time in which the busiest loop wasn't waiting, 0 to 1
 	SignalThrottled Signal = "throttled"  // share of periods in which the generator's own CPU quota stopped it, 0 to 1
@@ -74,6 +76,8 @@ func (r Reason) String() string {
 		return fmt.Sprintf("the generator was %s late (p99)", Short(seconds(r.Observed)))
 	case SignalUsers:
 		return fmt.Sprintf("%.0f users who were due hadn't come", r.Observed)
+	case SignalArrivals:
+		return fmt.Sprintf("%.0f requests that were due weren't sent", r.Observed)
 	case SignalTurn:
 		return fmt.Sprintf("an event loop took %s for one turn", Short(seconds(r.Observed)))
 	case SignalBusy:
@@ -91,7 +95,7 @@ const (
 	leastLag     = 10 * time.Millisecond
 	lagShare     = 0.02 // of the strictest response time asked for
 	lagTimes     = 5    // from degraded to invalid
-	usersShare   = 0.01 // of the users who should be there
+	usersShare   = 0.01 // of the users who should be there, or of the requests that should have been sent
 	stoodStill   = time.Second
 	busyOften    = 0.90
 	saturated    = 0.98 // above it a loop may have no end of answers to read
@@ -167,8 +171,8 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 	rs.hold(SignalOwn, float64(s.all.Errors[measure.Own]), 0, 0)
 	rs.hold(SignalLag, s.all.Lag.Quantile(0.99).Seconds(), valid.Seconds(), counts.Seconds())
 	for _, w := range s.windows {
-		missing, tolerated := missingUsers(e.Users, w, counts)
-		rs.hold(SignalUsers, missing, tolerated, tolerated)
+		signal, missing, tolerated := shortfall(e.Users, w, counts)
+		rs.hold(signal, missing, tolerated, tolerated)
 		effort := w.Effort
 		if effort == nil {
 			continue
@@ -180,6 +184,41 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 		}
 	}
 	return rs
+}
+
+// shortfall returns how many users were missing at a window's end, or of open
+// load how many requests, and how many may be.
+func shortfall(u experiment.Users, w measure.Window, slack time.Duration) (signal Signal, missing, tolerated float64) {
+	if u.Open() {
+		missing, tolerated = missingArrivals(u.Ramp(), w)
+		return SignalArrivals, missing, tolerated
+	}
+	missing, tolerated = missingUsers(u, w, slack)
+	return SignalUsers, missing, tolerated
+}
+
+// missingArrivals returns how many requests of open load were due in a window
+// but not begun, and how many may be: between any two instants there is one
+// more or less than the integral of the rate. Requests belong to the window in
+// which they were due, so that those begun late aren't missing for long.
+func missingArrivals(r experiment.Ramp, w measure.Window) (missing, tolerated float64) {
+	due := arrivals(r, w.End()) - arrivals(r, w.Start)
+	return due - float64(w.Sent), 1 + usersShare*due
+}
+
+// arrivals returns the integral of a ramp of rates from its beginning to t.
+func arrivals(r experiment.Ramp, t time.Duration) float64 {
+	sum, from := 0.0, 0.0
+	for _, s := range r {
+		over, hold, to := s.Over.Std(), s.Hold.Std(), float64(s.Users)
+		if climbed := min(t, over); climbed > 0 {
+			rise := (to - from) * climbed.Seconds() / over.Seconds()
+			sum += (from + rise/2) * climbed.Seconds()
+		}
+		sum += to * max(0, min(t-over, hold)).Seconds()
+		t, from = t-over-hold, to
+	}
+	return sum
 }
 
 // missingUsers returns how many users were missing at a window's end, and how
@@ -198,9 +237,10 @@ func missingUsers(u experiment.Users, w measure.Window, slack time.Duration) (mi
 // longestTurn returns how long a loop's turn may be in a window that counts.
 // A long turn of a loop that rests otherwise is a stall that few requests met;
 // one of a saturated loop is how it is, except where users never wait: there
-// every loop is saturated, if only the service is fast enough.
+// every loop is saturated, if only the service is fast enough. Open load has no
+// waits, but asks for no more than its rate.
 func longestTurn(u experiment.Users, effort measure.Effort, counts time.Duration) time.Duration {
-	if effort.Busy > saturated && u.Wait.Mean() > 0 {
+	if effort.Busy > saturated && (u.Open() || u.Wait.Mean() > 0) {
 		return counts
 	}
 	return stoodStill

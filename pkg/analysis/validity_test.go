@@ -259,6 +259,7 @@ func TestReasonsAreWords(t *testing.T) {
 		{Signal: analysis.SignalOwn, Observed: 12},
 		{Signal: analysis.SignalLag, Observed: 0.3},
 		{Signal: analysis.SignalUsers, Observed: 41},
+		{Signal: analysis.SignalArrivals, Observed: 41},
 		{Signal: analysis.SignalTurn, Observed: 1.5},
 		{Signal: analysis.SignalBusy, Observed: 0.97},
 		{Signal: analysis.SignalThrottled, Observed: 0.9},

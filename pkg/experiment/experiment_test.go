@@ -129,7 +129,8 @@ func TestDigest(t *testing.T) {
 
 func TestParseIsBounded(t *testing.T) {
 	for src, want := range map[string]string{
-		strings.Repeat("#", 1<<20):                       "x:1:1: is larger than 64 KiB; put long bodies into a body_file",
+		strings.Repeat("#", 8<<20+1):                     "x:1:1: is larger than 8 MiB",
+		strings.Repeat("a: b\n", 30_000):                 "x:26667:4: has too much in it: more than 80000 keys, values and signs",
 		strings.Repeat("[", 60_000):                      "x:1:33: is nested too deeply",
 		strings.Repeat("{a: ", 15_000):                   "x:1:129: is nested too deeply",
 		strings.Repeat("- ", 30_000):                     "x:1:65: is nested too deeply",

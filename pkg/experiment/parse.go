@@ -21,10 +21,12 @@ import (
 )
 
 // Bounds on what Parse reads, because the YAML parser takes time quadratic in
-// the size of a file and memory quadratic in its depth.
+// the number of a file's tokens and memory quadratic in its depth. A text is one
+// token: the longest is a body that was recorded.
 const (
-	maxSize  = 64 << 10 // in bytes; longer bodies belong in a body_file
-	maxDepth = 32       // a file that asks something has at most 5
+	maxSize   = 8 * maxBody  // in bytes; quotes make up to four bytes of one
+	maxTokens = 8 * maxCells // a cell that was recorded has seven
+	maxDepth  = 32           // a file that asks something has at most 5
 )
 
 // Parse reads an experiment file, fills in the defaults and checks it. The
@@ -68,7 +70,7 @@ type decoder struct {
 func (d *decoder) root(src []byte) ast.Node {
 	d.at[""] = Pos{File: d.file, Line: 1, Column: 1}
 	if len(src) > maxSize {
-		d.fault("", fmt.Sprintf("is larger than %d KiB; put long bodies into a body_file", maxSize>>10))
+		d.fault("", fmt.Sprintf("is larger than %d MiB", maxSize>>20))
 		return nil
 	}
 	if !utf8.Valid(src) {
@@ -76,6 +78,11 @@ func (d *decoder) root(src []byte) ast.Node {
 		return nil
 	}
 	tokens := lexer.Tokenize(string(src))
+	if len(tokens) > maxTokens {
+		d.at[""] = d.pos(tokens[maxTokens])
+		d.fault("", fmt.Sprintf("has too much in it: more than %d keys, values and signs", maxTokens))
+		return nil
+	}
 	if t := tooDeep(tokens); t != nil {
 		d.at[""] = d.pos(t)
 		d.fault("", "is nested too deeply")
@@ -108,8 +115,8 @@ func (d *decoder) root(src []byte) ast.Node {
 }
 
 // tooDeep returns the first token that is nested deeper than maxDepth, or nil.
-// Indentation can't get far within maxSize, so that brackets count, and what
-// opens one block after another in a single line.
+// Indentation can't get far within maxSize, for each line repeats it, so that
+// brackets count, and what opens one block after another in a single line.
 func tooDeep(tokens token.Tokens) *token.Token {
 	brackets, blocks, line := 0, 0, 0
 	for _, t := range tokens {

@@ -3,12 +3,14 @@ package experiment
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds that keep an experiment within what one machine can hold and one
@@ -19,6 +21,7 @@ const (
 	maxLength = 7 * 24 * time.Hour
 	maxSteps  = 1000
 	maxName   = 64
+	maxBody   = 1 << 20 // of a body_file, in bytes
 )
 
 // unsupported is what a file may ask for in its final form, but what isn't
@@ -147,6 +150,20 @@ func (d *decoder) checkRequest(r *Request) {
 	for i, status := range r.Expect.Status {
 		d.demand(status >= 100 && status <= 599, fmt.Sprintf("request.expect.status[%d]", i), "%d is not a status; write one from 100 to 599", status)
 	}
+}
+
+// TakeBody makes what is in the body's file part of the question, wherever it
+// came from. The error is that it couldn't be read again as it is once it were
+// recorded: YAML has no form for bytes that are no text.
+func (r *Request) TakeBody(content []byte) error {
+	if len(content) > maxBody {
+		return fmt.Errorf("is larger than %d MiB; ask with a smaller body", maxBody>>20)
+	}
+	if !utf8.Valid(content) {
+		return errors.New("is not text in UTF-8, and no other can be recorded; write it as the service also takes it, such as in base64")
+	}
+	r.BodyFile, r.Body = "", Literal(string(content))
+	return nil
 }
 
 // checkPath checks the path of a request, without what the feed fills in.
