@@ -19,18 +19,19 @@ import (
 //	lag, 99th percentile        a                    5 a
 //	users who are missing       -                    1 % and one
 //	open arrivals, likewise     -                    1 % and one
-//	longest turn of a loop      5 a                  1 s; 5 a in a saturated loop
-//	busiest loop                90 % of the time     -
-//	stopped by its CPU quota    10 % of periods      -
+//	load lost to lateness       1 %                  5 %
+//	longest turn of a loop      5 a                  1 s
+//	busiest loop                90 % of the time     98 %
+//	stopped by its CPU quota    10 % of periods      50 %
 //
 // a is the greater of 10 ms and 2 % of the strictest response time asked for.
 // What isn't known ([measure.Window].Effort is nil) speaks for nothing.
 //
-// A quota that stops the generator, a collection of garbage, a thread that gets
-// no core: none makes a load invalid by itself. They show as lag and long turns
-// if they matter, and stand beside them as evidence. A saturated loop (98 %) is
-// one that may never catch up with its answers; what that means for a service
-// that seems to fail, [span.outrun] says.
+// A saturated loop, or one that its quota stops most of the time, may never
+// catch up with its answers: users whose answers lie unread are not due, so
+// that there's no lag, but they ask for less than they would. Users who never
+// wait saturate any loop, if only the service is fast enough; for them that is
+// no sign, and [span.outrun] says what it means.
 type Validity uint8
 
 // The steps of validity, from the best to the worst.
@@ -54,6 +55,7 @@ const (
 	SignalLag       Signal = "lag"        // seconds from when requests were due to when they were begun, 99th percentile
 	SignalUsers     Signal = "users"      // users who should have come, and haven't
 	SignalArrivals  Signal = "arrivals"   // requests of open load that should have been begun, and haven't
+	SignalLost      Signal = "lost"       // share of the users' time in which they waited for the generator to begin, 0 to 1
 	SignalTurn      Signal = "turn"       // seconds that the longest turn of a loop took
 	SignalBusy      Signal = "busy"       // share of the time in which the busiest loop wasn't waiting, 0 to 1
 	SignalThrottled Signal = "throttled"  // share of periods in which the generator's own CPU quota stopped it, 0 to 1
@@ -78,6 +80,8 @@ func (r Reason) String() string {
 		return fmt.Sprintf("%.0f users who were due hadn't come", r.Observed)
 	case SignalArrivals:
 		return fmt.Sprintf("%.0f requests that were due weren't sent", r.Observed)
+	case SignalLost:
+		return fmt.Sprintf("its lateness kept users from making %.0f %% of the load", 100*r.Observed)
 	case SignalTurn:
 		return fmt.Sprintf("an event loop took %s for one turn", Short(seconds(r.Observed)))
 	case SignalBusy:
@@ -97,6 +101,8 @@ const (
 	lagTimes     = 5    // from degraded to invalid
 	usersShare   = 0.01 // of the users who should be there, or of the requests that should have been sent
 	stoodStill   = time.Second
+	lostSome     = 0.01
+	lostMuch     = 0.05
 	busyOften    = 0.90
 	saturated    = 0.98 // above it a loop may have no end of answers to read
 	stoppedOften = 0.10 // with a tenth of each such period, one answer in a hundred is read late
@@ -166,10 +172,10 @@ func (rs doubts) String() string {
 // doubts returns why the span isn't valid, the gravest first; none if it is.
 func (s span) doubts(e *experiment.Experiment) doubts {
 	var rs doubts
-	none := math.Inf(1)
 	valid, counts := lagAllowance(e.Objective)
 	rs.hold(SignalOwn, float64(s.all.Errors[measure.Own]), 0, 0)
 	rs.hold(SignalLag, s.all.Lag.Quantile(0.99).Seconds(), valid.Seconds(), counts.Seconds())
+	rs.hold(SignalLost, s.lost(e.Users), lostSome, lostMuch)
 	for _, w := range s.windows {
 		signal, missing, tolerated := shortfall(e.Users, w, counts)
 		rs.hold(signal, missing, tolerated, tolerated)
@@ -177,10 +183,14 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 		if effort == nil {
 			continue
 		}
-		rs.hold(SignalTurn, effort.Turn.Seconds(), counts.Seconds(), longestTurn(e.Users, *effort, counts).Seconds())
-		rs.hold(SignalBusy, effort.Busy, busyOften, none)
+		rs.hold(SignalTurn, effort.Turn.Seconds(), counts.Seconds(), stoodStill.Seconds())
+		tooBusy := saturated
+		if neverWait(e.Users) {
+			tooBusy = math.Inf(1)
+		}
+		rs.hold(SignalBusy, effort.Busy, busyOften, tooBusy)
 		if effort.Throttled != nil {
-			rs.hold(SignalThrottled, *effort.Throttled, stoppedOften, none)
+			rs.hold(SignalThrottled, *effort.Throttled, stoppedOften, stoppedMost)
 		}
 	}
 	return rs
@@ -234,23 +244,28 @@ func missingUsers(u experiment.Users, w measure.Window, slack time.Duration) (mi
 	return float64(due - w.Users), 1 + usersShare*float64(due)
 }
 
-// longestTurn returns how long a loop's turn may be in a window that counts.
-// A long turn of a loop that rests otherwise is a stall that few requests met;
-// one of a saturated loop is how it is, except where users never wait: there
-// every loop is saturated, if only the service is fast enough. Open load has no
-// waits, but asks for no more than its rate.
-func longestTurn(u experiment.Users, effort measure.Effort, counts time.Duration) time.Duration {
-	if effort.Busy > saturated && (u.Open() || u.Wait.Mean() > 0) {
-		return counts
+// neverWait reports whether users ask again as soon as they are answered.
+func neverWait(u experiment.Users) bool { return !u.Open() && u.Wait.Mean() == 0 }
+
+// lost returns the share of the load that users couldn't make for waiting until
+// the generator began their requests: of each user's time, lateness is what is
+// neither the service's nor its own. With pacing, and in open load, a request
+// that is begun late puts none off.
+func (s span) lost(u experiment.Users) float64 {
+	if u.Open() || u.Wait.Pacing != nil {
+		return 0
 	}
-	return stoodStill
+	late := s.all.Lag.Mean().Seconds() * float64(s.all.Lag.Count())
+	if there := s.users() * s.all.Length.Seconds(); there > 0 {
+		return min(1, late/there)
+	}
+	return 0
 }
 
 // outrun reports whether the generator was at its own limit while the service
-// wasn't. Then answers may lie unread for any time: a loop that has always
-// something to read takes no long turns, and users whose answers are unread
-// are not due, so that there's no lag either. Only ever does that make a
-// service look worse: what it carried all the same, it carried.
+// wasn't: what looks like the service's failure may be answers that lay
+// unread. It matters where users never wait, since there a saturated loop is
+// no sign of an invalid load.
 func (s span) outrun(limits experiment.Limits) bool {
 	return slices.ContainsFunc(s.windows, func(w measure.Window) bool {
 		if w.Effort == nil || atLimit(w, limits) {
