@@ -37,20 +37,28 @@ func failure(err error, c *call) measure.Class {
 	switch {
 	case errors.As(err, &dialled) && dialled.Op == "dial":
 		return classify(err, measure.Refused)
+	case c.tries == 0 || strings.Contains(err.Error(), "client conn could not be established"):
+		// There was a connection, but its TLS or HTTP/2 didn't come about.
+		return classify(err, measure.Refused)
 	case isTransport(err):
 		return classify(err, measure.Reset)
-	case c.tries == 0: // there was a connection, but its TLS or HTTP/2 didn't come about
-		return classify(err, measure.Refused)
 	default:
 		return measure.Protocol
 	}
 }
 
-// isTransport tells a broken connection from an answer that isn't HTTP.
+// isTransport tells a broken connection, or stream of HTTP/2, from an answer
+// that isn't HTTP. Some errors net/http tells by their words alone.
 func isTransport(err error) bool {
 	var netErr net.Error
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &netErr) ||
-		errors.Is(err, io.ErrClosedPipe) || strings.Contains(err.Error(), "server closed idle connection")
+		errors.Is(err, io.ErrClosedPipe) ||
+		slices.ContainsFunc([]string{
+			"server closed idle connection",
+			"received from peer", // the service reset the stream
+			"server sent GOAWAY and closed the connection",
+			"client conn is closed",
+		}, func(words string) bool { return strings.Contains(err.Error(), words) })
 }
 
 func right(statuses []int, status int) bool { return slices.Contains(statuses, status) }

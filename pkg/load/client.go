@@ -33,8 +33,44 @@ type clients struct {
 // client is a user's connection.
 type client struct {
 	transport *http.Transport
+	dialled   *dialled
 	call      *call // the request that is out
 	kept      bool  // whether there is an idle connection, for all that the service has said
+}
+
+// dialled is the connection of a transport, which by itself keeps that of an
+// HTTP/2 request that is given up, for others that nobody will send.
+type dialled struct {
+	via func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu   sync.Mutex
+	conn net.Conn // the last: those before it were done with
+	over bool
+}
+
+func (d *dialled) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := d.via(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		_ = conn.Close() // nothing is lost: nobody waits for it any more
+		return nil, net.ErrClosed
+	}
+	d.conn = conn
+	return conn, nil
+}
+
+// close closes the connection, even one that is yet to come about.
+func (d *dialled) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = true
+	if d.conn != nil {
+		_ = d.conn.Close() // likewise
+	}
 }
 
 // call is a request that is out. Its goroutine writes what it sees into it,
@@ -71,7 +107,8 @@ func (c *clients) send(user int32, row int) {
 	}
 	u := c.users[user]
 	if u.transport == nil {
-		u.transport = c.plan.transport(c.dial)
+		u.dialled = &dialled{via: c.dial}
+		u.transport = c.plan.transport(u.dialled.dial)
 	}
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // hangUp is what ends it
 	u.call = &call{user: user, transport: u.transport, cancel: cancel}
@@ -201,7 +238,8 @@ func (c *clients) hangUp(user int32) {
 	}
 	if u.transport != nil {
 		u.transport.CloseIdleConnections()
-		u.transport = nil
+		u.dialled.close()
+		u.transport, u.kept = nil, false
 	}
 }
 
