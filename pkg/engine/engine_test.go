@@ -31,14 +31,20 @@ func TestCounters(t *testing.T) {
 			"cgroup v1",
 			`{"read": "2026-01-02T03:04:05Z", "pids_stats": {"current": 5},
 			  "cpu_stats": {"cpu_usage": {"total_usage": 1500000000}, "throttling_data": {"periods": 10, "throttled_periods": 4}},
-			  "memory_stats": {"usage": 1000, "max_usage": 2000, "stats": {"inactive_file": 1, "total_inactive_file": 300}}}`,
-			measure.Counters{Read: at, CPU: 1500 * time.Millisecond, Periods: new(uint64(10)), Throttled: new(uint64(4)), Memory: 700, Peak: new(experiment.Bytes(2000)), PIDs: 5},
+			  "memory_stats": {"usage": 1000, "max_usage": 2000, "stats": {"inactive_file": 1, "total_inactive_file": 300, "rss": 1, "total_rss": 600, "pgmajfault": 1, "total_pgmajfault": 9}}}`,
+			measure.Counters{
+				Read: at, CPU: 1500 * time.Millisecond, Periods: new(uint64(10)), Throttled: new(uint64(4)), PIDs: 5,
+				Memory: 700, Peak: new(experiment.Bytes(2000)), Anonymous: new(experiment.Bytes(600)), Faults: new(uint64(9)),
+			},
 		},
 		{
 			"cgroup v2 has no peak",
 			`{"read": "2026-01-02T03:04:05Z", "cpu_stats": {"throttling_data": {"periods": 10}},
-			  "memory_stats": {"usage": 1000, "stats": {"inactive_file": 300}}}`,
-			measure.Counters{Read: at, Periods: new(uint64(10)), Throttled: new(uint64(0)), Memory: 700},
+			  "memory_stats": {"usage": 1000, "stats": {"inactive_file": 300, "anon": 500, "pgmajfault": 0}}}`,
+			measure.Counters{
+				Read: at, Periods: new(uint64(10)), Throttled: new(uint64(0)),
+				Memory: 700, Anonymous: new(experiment.Bytes(500)), Faults: new(uint64(0)),
+			},
 		},
 		{
 			"podman has no details",

@@ -35,6 +35,7 @@ func (e *Engine) stats(ctx context.Context, id string) (container.StatsResponse,
 type meter struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed once listening has ended
+	stalls func() *measure.Stalls
 
 	mu    sync.Mutex
 	last  measure.Counters
@@ -46,7 +47,8 @@ type meter struct {
 // It goes on, whatever becomes of ctx, until close.
 func (e *Engine) meter(ctx context.Context, id string, first measure.Counters) *meter {
 	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	m := &meter{cancel: cancel, done: make(chan struct{}), last: first, heard: time.Now()}
+	m := &meter{cancel: cancel, done: make(chan struct{}), stalls: stallsOf(groups, id), last: first, heard: time.Now()}
+	m.last.Stalls = m.stalls()
 	go m.listen(listening, e, id)
 	return m
 }
@@ -73,9 +75,11 @@ func (m *meter) see(record container.StatsResponse) {
 	if record.Read.IsZero() || record.CPUStats.CPUUsage.TotalUsage == 0 {
 		return
 	}
+	told := counters(record)
+	told.Stalls = m.stalls()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.last, m.heard = counters(record), time.Now()
+	m.last, m.heard = told, time.Now()
 }
 
 func (m *meter) end() {
@@ -118,15 +122,27 @@ func counters(s container.StatsResponse) measure.Counters {
 		peak := experiment.Bytes(s.MemoryStats.MaxUsage)
 		c.Peak = &peak
 	}
+	if anonymous, ok := either(s.MemoryStats.Stats, "total_rss", "anon"); ok {
+		c.Anonymous = new(experiment.Bytes(anonymous))
+	}
+	if faults, ok := either(s.MemoryStats.Stats, "total_pgmajfault", "pgmajfault"); ok {
+		c.Faults = &faults
+	}
 	return c
+}
+
+// either returns what is told under the name of cgroup v1 or, where that isn't
+// there, of v2. Podman tells neither.
+func either(stats map[string]uint64, v1, v2 string) (n uint64, ok bool) {
+	if n, ok = stats[v1]; !ok {
+		n, ok = stats[v2]
+	}
+	return n, ok
 }
 
 // workingSet returns the memory in use without page cache that the kernel
 // would drop rather than kill a process.
 func workingSet(m container.MemoryStats) experiment.Bytes {
-	inactive, v1 := m.Stats["total_inactive_file"]
-	if !v1 {
-		inactive = m.Stats["inactive_file"]
-	}
+	inactive, _ := either(m.Stats, "total_inactive_file", "inactive_file")
 	return experiment.Bytes(m.Usage - min(m.Usage, inactive))
 }

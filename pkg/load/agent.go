@@ -162,6 +162,7 @@ func (r *Remote) Await(ctx context.Context, t measure.Target) error {
 	}
 	r.agent = &session{conn: conn, decoder: json.NewDecoder(conn)}
 	plan := r.Plan(t.Address)
+	plan.Inside = t.Container != ""
 	if err := r.agent.order(order{Plan: &plan}); err != nil {
 		return err
 	}

@@ -173,3 +173,42 @@ func readHost() (hostTicks, bool) {
 	}
 	return h, true
 }
+
+// networkMeter reads what the kernel counts in this process's network
+// namespace, between one read and the next. A nil one knows nothing.
+type networkMeter struct {
+	counts func() (measure.Network, bool)
+	before measure.Network
+	known  bool // whether before is
+}
+
+// newNetworkMeter returns a meter of the service's network namespace, or nil
+// where the load comes from elsewhere: there the counters are of everything
+// else that runs on the host.
+func newNetworkMeter(plan *Plan) *networkMeter {
+	if !plan.Inside {
+		return nil
+	}
+	m := &networkMeter{counts: networkCounts}
+	m.read()
+	return m
+}
+
+// read returns what was counted since the last read, nil where that isn't
+// known.
+func (m *networkMeter) read() *measure.Network {
+	if m == nil {
+		return nil
+	}
+	before, known := m.before, m.known
+	m.before, m.known = m.counts()
+	now := m.before
+	if !known || !m.known || now.ListenOverflows < before.ListenOverflows || now.ListenDrops < before.ListenDrops || now.Retransmits < before.Retransmits {
+		return nil
+	}
+	return &measure.Network{
+		ListenOverflows: now.ListenOverflows - before.ListenOverflows,
+		ListenDrops:     now.ListenDrops - before.ListenDrops,
+		Retransmits:     now.Retransmits - before.Retransmits,
+	}
+}

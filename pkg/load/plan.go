@@ -22,6 +22,7 @@ type Plan struct {
 	Insecure bool            `json:"insecure,omitempty"` // whether any certificate will do
 	Fresh    bool            `json:"fresh,omitempty"`    // whether every request opens a connection
 	Mute     bool            `json:"mute,omitempty"`     // whether users only open connections, and send nothing
+	Inside   bool            `json:"inside,omitempty"`   // whether the load comes from the service's own network namespace
 	Ready    Ready           `json:"ready"`
 	Request  http1.Request   `json:"request"`
 	Random   bool            `json:"random,omitempty"` // whether the feed's rows are taken at random

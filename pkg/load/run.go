@@ -99,7 +99,7 @@ func (g *generator) play(ctx context.Context, l *loop, share int, line *line) er
 // report tells of every second as it ends, the last part of one too, and then
 // of the answers that come after the ramp.
 func (g *generator) report(ctx context.Context, loops []*loop, yield func(measure.Tick, error) bool) {
-	meter := newMeter(g.loops)
+	meter, network := newMeter(g.loops), newNetworkMeter(g.plan)
 	length := g.plan.Ramp.Length()
 	for from, to := time.Duration(0), min(time.Second, length); len(loops) > 0; from, to = to, following(to, length) {
 		tick := measure.Tick{}
@@ -115,7 +115,7 @@ func (g *generator) report(ctx context.Context, loops []*loop, yield func(measur
 			if g.plan.Open {
 				state.Users, _ = g.plan.Ramp.Users(to)
 			}
-			state.Effort = meter.read(*state.Effort)
+			state.Effort, state.Network = meter.read(*state.Effort), network.read()
 			tick.Windows = append(tick.Windows, state)
 		}
 		if len(tick.Windows) > 0 && !yield(tick, nil) {

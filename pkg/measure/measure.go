@@ -6,6 +6,7 @@
 package measure
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"reflect"
@@ -69,6 +70,7 @@ type Window struct {
 	Oldest   time.Duration `json:"oldest"`    // how long the oldest of them has been waiting
 	Effort   *Effort       `json:"effort,omitempty"`
 	Usage    *Usage        `json:"usage,omitempty"`
+	Network  *Network      `json:"network,omitempty"` // nil where the generator isn't inside the service's network namespace
 }
 
 // End returns when the window ends, since the load began.
@@ -119,6 +121,7 @@ func (w *Window) Merge(delta Window) {
 		w.Users, w.InFlight, w.Oldest = delta.Users, delta.InFlight, delta.Oldest
 		w.Answered += delta.Answered
 		w.Effort, w.Usage = delta.Effort, delta.Usage
+		w.Network = w.Network.plus(delta.Network)
 	}
 }
 
@@ -188,6 +191,23 @@ type Effort struct {
 	Steal       float64          `json:"steal"`               // share that the hypervisor took
 }
 
+// Network is what the kernel counted in the service's network namespace over
+// one window, the generator's end of each connection included. It tells of TCP
+// what neither end is told: that nobody accepts.
+type Network struct {
+	ListenOverflows uint64 `json:"listen_overflows"` // connections that found the accept queue full (TcpExt: ListenOverflows)
+	ListenDrops     uint64 `json:"listen_drops"`     // connections that were dropped on their way in, those included (TcpExt: ListenDrops)
+	Retransmits     uint64 `json:"retransmits"`      // segments sent again, by either end (Tcp: RetransSegs)
+}
+
+// plus returns the sum of what is known, nil where nothing is.
+func (n *Network) plus(m *Network) *Network {
+	if n == nil || m == nil {
+		return cmp.Or(n, m)
+	}
+	return &Network{n.ListenOverflows + m.ListenOverflows, n.ListenDrops + m.ListenDrops, n.Retransmits + m.Retransmits}
+}
+
 // Counters are the service's counters at one instant, as the engine tells
 // them since the container's start. What an engine doesn't tell is nil.
 type Counters struct {
@@ -197,8 +217,19 @@ type Counters struct {
 	Throttled *uint64           // those in which the service was stopped
 	Memory    experiment.Bytes  // working set: without page cache that can be dropped
 	Peak      *experiment.Bytes // most memory ever used, page cache included
+	Anonymous *experiment.Bytes // of Memory, what no file backs: heaps and stacks
+	Faults    *uint64           // major page faults: those that had to wait for a disk
+	Stalls    *Stalls           // how long its processes have waited
 	PIDs      uint64
 	OOMKills  uint64 // out-of-memory events seen
+}
+
+// Stalls are for how long processes couldn't go on for want of a resource, as
+// the kernel counts it since the container's start (pressure stall information).
+type Stalls struct {
+	CPU    time.Duration // at least one process waited for a CPU, its own limit included
+	Memory time.Duration // all that had work to do waited for memory to be reclaimed or read again
+	IO     time.Duration // all that had work to do waited for a disk
 }
 
 // Usage is what the service used over one window.
@@ -208,6 +239,19 @@ type Usage struct {
 	Memory    experiment.Bytes `json:"memory"`              // working set at the end
 	PIDs      uint64           `json:"pids"`
 	OOMKills  uint64           `json:"oom_kills,omitempty"` // since the start
+
+	// A service that thrashes faults and stalls; one that leaks grows in what no file backs.
+	Anonymous *experiment.Bytes `json:"anonymous,omitempty"` // of Memory, what no file backs
+	Faults    *float64          `json:"faults,omitempty"`    // major page faults a second
+	Pressure  *Pressure         `json:"pressure,omitempty"`
+}
+
+// Pressure is the share of a window, 0 to 1, in which processes of the service
+// couldn't go on for want of a resource; see [Stalls].
+type Pressure struct {
+	CPU    float64 `json:"cpu"`
+	Memory float64 `json:"memory"`
+	IO     float64 `json:"io"`
 }
 
 // Since returns what was used between before and c, or nil where no time has
@@ -217,13 +261,34 @@ func (c Counters) Since(before Counters) *Usage {
 	if elapsed <= 0 || c.CPU < before.CPU {
 		return nil
 	}
-	u := &Usage{CPU: c.CPU.Seconds() - before.CPU.Seconds(), Memory: c.Memory, PIDs: c.PIDs, OOMKills: c.OOMKills}
+	u := &Usage{CPU: c.CPU.Seconds() - before.CPU.Seconds(), Memory: c.Memory, Anonymous: c.Anonymous, PIDs: c.PIDs, OOMKills: c.OOMKills}
 	u.CPU /= elapsed.Seconds()
+	u.Faults, u.Pressure = faults(before.Faults, c.Faults, elapsed), c.Stalls.since(before.Stalls, elapsed)
 	if c.Periods != nil && before.Periods != nil && c.Throttled != nil && before.Throttled != nil && *c.Periods > *before.Periods {
 		share := float64(*c.Throttled-*before.Throttled) / float64(*c.Periods-*before.Periods)
 		u.Throttled = &share
 	}
 	return u
+}
+
+// faults returns how many there were a second, nil where it isn't known.
+func faults(before, after *uint64, elapsed time.Duration) *float64 {
+	if before == nil || after == nil || *after < *before {
+		return nil
+	}
+	return new(float64(*after-*before) / elapsed.Seconds())
+}
+
+// since returns the shares of the time that has passed since before, nil where
+// they aren't known.
+func (s *Stalls) since(before *Stalls, elapsed time.Duration) *Pressure {
+	if s == nil || before == nil {
+		return nil
+	}
+	share := func(before, after time.Duration) float64 {
+		return min(1, max(0, (after-before).Seconds()/elapsed.Seconds()))
+	}
+	return &Pressure{CPU: share(before.CPU, s.CPU), Memory: share(before.Memory, s.Memory), IO: share(before.IO, s.IO)}
 }
 
 // Exit is how the service ended.

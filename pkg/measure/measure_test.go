@@ -121,3 +121,30 @@ func TestUsageIsWhatWasUsedBetween(t *testing.T) {
 		t.Error("no time passed, yet something was used")
 	}
 }
+
+func TestFaultsAndPressureAreSharesOfTheTime(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	before := measure.Counters{Read: at, Faults: new(uint64(100)), Stalls: &measure.Stalls{CPU: time.Second, Memory: time.Second}}
+	after := measure.Counters{Read: at.Add(2 * time.Second), Faults: new(uint64(700)), Stalls: &measure.Stalls{CPU: 2 * time.Second, Memory: 1200 * time.Millisecond}}
+	u := after.Since(before)
+	if *u.Faults != 300 || u.Pressure.CPU != 0.5 || u.Pressure.Memory < 0.099 || u.Pressure.Memory > 0.101 || u.Pressure.IO != 0 {
+		t.Errorf("got %v faults/s, %+v", *u.Faults, *u.Pressure)
+	}
+	before.Faults, before.Stalls = nil, nil
+	if u = after.Since(before); u.Faults != nil || u.Pressure != nil {
+		t.Errorf("what wasn't known before came out as %v, %v", u.Faults, u.Pressure)
+	}
+}
+
+func TestNetworkIsSummedButNeverMadeUp(t *testing.T) {
+	var w measure.Window
+	for i, n := range []*measure.Network{nil, {ListenOverflows: 1, ListenDrops: 2, Retransmits: 3}, nil, {ListenOverflows: 10, ListenDrops: 20, Retransmits: 30}} {
+		w.Merge(measure.Window{Start: time.Duration(i) * time.Second, Length: time.Second, Network: n})
+		if (w.Network != nil) != (i > 0) {
+			t.Errorf("after %d windows: %+v", i+1, w.Network)
+		}
+	}
+	if *w.Network != (measure.Network{ListenOverflows: 11, ListenDrops: 22, Retransmits: 33}) {
+		t.Errorf("got %+v", *w.Network)
+	}
+}
