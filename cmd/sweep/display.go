@@ -116,7 +116,11 @@ func (d *display) load(s *measure.Series, t *measure.Tick, length time.Duration)
 }
 
 func heading(p sweep.Progress) string {
-	return fmt.Sprintf("trial %d of %d  %-14s ", p.Number, p.Of, p.Trial.Limits)
+	of := "of"
+	if p.AtMost {
+		of = "of at most"
+	}
+	return fmt.Sprintf("trial %d %s %d  %-14s ", p.Number, of, p.Of, p.Trial.Limits)
 }
 
 // loading describes the last second of load.

@@ -36,9 +36,13 @@ func planVerb(c console) *cli.Command {
 
 // planned is a plan as JSON.
 type planned struct {
-	Schema  string         `json:"schema"`
-	Seconds float64        `json:"seconds"` // at most, without the service's boot
-	Trials  []plannedTrial `json:"trials"`
+	Schema   string         `json:"schema"`
+	Strategy string         `json:"strategy"`
+	Repeats  int            `json:"repeats"`
+	Seed     int64          `json:"seed"`    // of the order, where a cell is started more than once
+	AtMost   int            `json:"at_most"` // trials
+	Seconds  float64        `json:"seconds"` // at most, without the service's boot
+	Trials   []plannedTrial `json:"trials"`  // in order; with a frontier a start of every cell that may come to it
 }
 
 type plannedTrial struct {
@@ -60,13 +64,28 @@ func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(p)
 	}
-	fmt.Fprintf(w, "%s: %d trials, at most %s\n", e.Name, len(p.Trials), roundly(p.Seconds))
-	fmt.Fprintf(w, "%s users, %s\n", analysis.Thousands(e.Users.Target), e.Objective)
+	printPlan(w, e, p, hostErr)
+	return nil
+}
+
+func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) {
+	fmt.Fprintf(w, "%s: %s, at most %s\n", e.Name, trials(e, p.AtMost), roundly(p.Seconds))
+	fmt.Fprintf(w, "%s %s, %s\n", analysis.Thousands(e.Users.Target), e.Users.Unit(), e.Objective)
 	if hostErr != nil {
 		fmt.Fprintf(w, "The engine didn't answer, so nothing is said of what it can't do: %v\n", hostErr)
 	}
+	switch {
+	case search.Frontier(e):
+		fmt.Fprintf(w, "As outcomes decide, of these %d cells, the biggest first%s:\n", len(p.Trials), times(p.Repeats))
+	case p.Repeats > 1:
+		fmt.Fprintf(w, "Every cell %d times, in blocks that seed %d shuffles:\n", p.Repeats, p.Seed)
+	}
 	for i, t := range p.Trials {
-		fmt.Fprintf(w, "%3d. %-16s %s", i+1, t.Limits, roundly(t.Seconds))
+		number := fmt.Sprintf("%3d.", i+1)
+		if search.Frontier(e) {
+			number = "   -"
+		}
+		fmt.Fprintf(w, "%s %-16s %s", number, t.Limits, roundly(t.Seconds))
 		switch {
 		case t.Skipped != "":
 			fmt.Fprintf(w, "  not run: %s", t.Skipped)
@@ -75,20 +94,37 @@ func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
 		}
 		fmt.Fprintln(w)
 	}
-	return nil
+}
+
+func times(repeats int) string {
+	if repeats == 1 {
+		return ""
+	}
+	return fmt.Sprintf(", each until most of %d starts agree", repeats)
 }
 
 func planTrials(e *experiment.Experiment, host measure.Host) planned {
-	p := planned{Schema: "sweep.plan/v1"}
-	for _, t := range search.Plan(e) {
+	p := planned{Schema: "sweep.plan/v1", Strategy: e.Search.Strategy, Repeats: e.Search.Repeats, Seed: e.Search.Seed}
+	p.AtMost = search.Left(e, nil, impossible(host))
+	p.Seconds = float64(p.AtMost) * sweep.TrialTime(e).Seconds()
+	for _, t := range candidates(e) {
 		pt := plannedTrial{Trial: t, Skipped: analysis.Impossible(t.Limits, host), Warning: crowded(t.Limits, host)}
 		if pt.Skipped == "" {
 			pt.Seconds = sweep.TrialTime(e).Seconds()
 		}
-		p.Seconds += pt.Seconds
 		p.Trials = append(p.Trials, pt)
 	}
 	return p
+}
+
+// candidates returns the trials in order, or, where their order depends on how
+// they come out, the first start of every cell.
+func candidates(e *experiment.Experiment) []experiment.Trial {
+	once := *e
+	if search.Frontier(e) {
+		once.Search.Repeats = 1
+	}
+	return search.Plan(&once)
 }
 
 // crowded warns where service and generator will want the same cores.

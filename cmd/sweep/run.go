@@ -151,22 +151,17 @@ func open(ctx context.Context, c console, eng *engine.Engine, e *experiment.Expe
 
 func resume(c console, run *store.Run, e *experiment.Experiment, part bool) (*store.Run, error) {
 	// A file that can't be read is found before anything is started.
-	if _, err := run.Results(); err != nil {
-		return nil, err //nolint:wrapcheck // says which file and what to do
+	known, err := verdicts(run, e)
+	if err != nil {
+		return nil, err
 	}
 	if err := run.Lock(); err != nil {
 		return nil, err //nolint:wrapcheck // likewise
 	}
-	recorded := 0
-	for _, t := range search.Plan(e) {
-		if run.Has(t) {
-			recorded++
-		}
-	}
-	if recorded == len(search.Plan(e)) {
+	if _, ok := search.Next(e, known, impossible(run.Manifest.Host)); !ok {
 		fmt.Fprintf(c.err, "Everything is recorded in %s; --fresh measures it anew.\n", run.Dir())
 	} else {
-		fmt.Fprintf(c.err, "Continuing %s: %d of %d trials are recorded.\n", run.Dir(), recorded, len(search.Plan(e)))
+		fmt.Fprintf(c.err, "Continuing %s: %s.\n", run.Dir(), standing(e, known, run.Manifest.Host))
 	}
 	asked := *e
 	if part { // of the matrix: the rest of it is still asked for
@@ -177,6 +172,39 @@ func resume(c console, run *store.Run, e *experiment.Experiment, part bool) (*st
 		return nil, errors.Join(err, run.Close())
 	}
 	return run, nil
+}
+
+// verdicts judges what is recorded as the experiment asks now.
+func verdicts(run *store.Run, e *experiment.Experiment) ([]analysis.Verdict, error) {
+	results, err := run.Results()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says which file and what to do
+	}
+	return analysis.JudgeAll(e, results), nil
+}
+
+// impossible says of each cell why the host can't run it, or nothing.
+func impossible(host measure.Host) func(experiment.Limits) string {
+	return func(l experiment.Limits) string { return analysis.Impossible(l, host) }
+}
+
+// standing says how far a sweep has come: "2 of 5 trials are recorded".
+func standing(e *experiment.Experiment, known []analysis.Verdict, host measure.Host) string {
+	recorded, left := search.Recorded(e, known), search.Left(e, known, impossible(host))
+	return fmt.Sprintf("%d of %s are recorded", recorded, trials(e, recorded+left))
+}
+
+// trials counts trials: "5 trials", or "at most 5 trials" where their outcomes
+// decide how many there are.
+func trials(e *experiment.Experiment, n int) string {
+	text := fmt.Sprintf("%d trials", n)
+	if n == 1 {
+		text = "1 trial"
+	}
+	if search.Frontier(e) {
+		return "at most " + text
+	}
+	return text
 }
 
 func manifest(ctx context.Context, eng *engine.Engine, e *experiment.Experiment) (measure.Manifest, error) {
@@ -199,9 +227,12 @@ func manifest(ctx context.Context, eng *engine.Engine, e *experiment.Experiment)
 // the engine is gone when it returns.
 func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experiment.Experiment, results *store.Run, o runOptions) (err error) {
 	host := results.Manifest.Host
-	skip := func(l experiment.Limits) bool { return analysis.Impossible(l, host) != "" }
 	announce(c.err, e, host)
-	if _, ok := search.Next(e, func(t experiment.Trial) bool { return skip(t.Limits) || results.Has(t) }); !ok {
+	known, err := verdicts(results, e)
+	if err != nil {
+		return err
+	}
+	if _, ok := search.Next(e, known, impossible(host)); !ok {
 		return nil
 	}
 	owner, err := ownerOf(results)
@@ -242,7 +273,8 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 		Generator:  generator,
 		Ceiling:    ceiling,
 		Recorder:   results,
-		Skip:       skip,
+		Known:      known,
+		Impossible: impossible(host),
 		Observe:    show.observe,
 	}
 	return s.Run(ctx) //nolint:wrapcheck // says which trial
@@ -274,19 +306,17 @@ func announce(w io.Writer, e *experiment.Experiment, host measure.Host) {
 // unfinished says what became of a sweep that was stopped, by the user or by
 // an instrument that failed, and how to go on.
 func unfinished(ctx context.Context, c console, e *experiment.Experiment, results *store.Run, o runOptions, err error) error {
-	recorded := 0
-	for _, t := range search.Plan(e) {
-		if results.Has(t) {
-			recorded++
-		}
-	}
 	if ctx.Err() != nil {
 		fmt.Fprintln(c.err, "Interrupted.")
 		if other := besides(err, context.Canceled); other != nil {
 			fmt.Fprintln(c.err, "sweep:", other)
 		}
 	}
-	fmt.Fprintf(c.err, "%d of %d trials are recorded in %s.\nContinue with: %s\n", recorded, len(search.Plan(e)), results.Dir(), o.again())
+	known, readErr := verdicts(results, e)
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	fmt.Fprintf(c.err, "%s in %s.\nContinue with: %s\n", standing(e, known, results.Manifest.Host), results.Dir(), o.again())
 	return err
 }
 

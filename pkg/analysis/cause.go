@@ -2,22 +2,30 @@ package analysis
 
 import (
 	"fmt"
-	"time"
 
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
 )
 
-// What counts as being at a limit.
-const (
-	memoryAtLimit  = 0.95
-	throttledOften = 0.25
-	cpuRelaxed     = 0.70
-	lookBack       = 5 * time.Second // before the failure: what led to it
-)
-
-// cause names why a trial failed, as far as what was measured tells. The
-// first rule that fits wins; the evidence carries the values.
+// cause names why a trial failed, as far as what was measured tells; the
+// evidence carries the values. The rules, in their order:
+//
+//	oom_killed            the kernel killed it, or a process of it, for memory
+//	crashed               it ended by itself
+//	memory_bound          it thrashes at its memory limit, or collects garbage for want of memory
+//	cpu_bound             it uses what its CPU limit gives, and is stopped
+//	cpu_throttled_bursts  it is stopped often, though it uses little: some answers are late, most aren't
+//	backlog               connections find its accept queue full
+//	concurrency_cap       answers don't grow with the load, though CPU and memory are idle
+//	application_error     answers are wrong, though CPU and memory are idle
+//	leak                  its memory grows though the load doesn't
+//
+// Of memory and CPU the one that was short first is the cause: a saturated CPU
+// lets requests pile up in memory, and thrashing costs CPU. Only what came
+// before the requests that failed had ended can have been the cause.
+//
+// Whether something behind the service was slow can't be told from inside: a
+// cap on concurrency looks the same.
 func cause(e *experiment.Experiment, v Verdict, r measure.Result, s scanned) *Cause {
 	switch v.Outcome {
 	case Passed, Open, NotMeasured, Inconclusive:
@@ -25,7 +33,7 @@ func cause(e *experiment.Experiment, v Verdict, r measure.Result, s scanned) *Ca
 	case OOMKilled:
 		return &Cause{Label: CauseOOM, Evidence: oomEvidence(v, r)}
 	case Crashed:
-		return &Cause{Label: CauseCrash, Evidence: []string{fmt.Sprintf("the service ended by itself with exit code %d%s", r.Exit.Code, sinceLoad(r))}}
+		return &Cause{Label: CauseCrash, Evidence: []string{fmt.Sprintf("the service ended by itself with exit code %d%s%s", r.Exit.Code, signalled(r.Exit.Code), sinceLoad(r))}}
 	case NotReady:
 		return &Cause{Label: CauseNotReady, Evidence: []string{r.NotReady}}
 	case GeneratorLimited:
@@ -34,13 +42,13 @@ func cause(e *experiment.Experiment, v Verdict, r measure.Result, s scanned) *Ca
 		return &Cause{Label: CauseHost, Evidence: s.instrument(e)}
 	case Breached:
 	}
-	return breachCause(r.Trial.Limits, s.before(r.Series.Windows))
+	return s.lead(e, r).cause(v.Breach)
 }
 
 func oomEvidence(v Verdict, r measure.Result) []string {
 	var out []string
 	if r.Exit.OOMKills > 0 {
-		out = append(out, fmt.Sprintf("out-of-memory events: %d", r.Exit.OOMKills))
+		out = append(out, fmt.Sprintf("out-of-memory events: %d%s", r.Exit.OOMKills, firstKill(r.Series.Windows)))
 	}
 	if r.Exit.Died {
 		out = append(out, fmt.Sprintf("killed with exit code %d%s", r.Exit.Code, sinceLoad(r)))
@@ -48,7 +56,31 @@ func oomEvidence(v Verdict, r measure.Result) []string {
 	if v.PeakMemory > 0 {
 		out = append(out, fmt.Sprintf("peak memory %.0f of %.0f MiB", v.PeakMemory.MiB(), r.Trial.Limits.Memory.MiB()))
 	}
-	return out
+	return append(out, leak(r.Trial.Limits, r.Series.Windows)...)
+}
+
+// firstKill tells when the first out-of-memory event came, where the service
+// lived on to tell.
+func firstKill(windows []measure.Window) string {
+	for _, w := range windows {
+		if w.Usage != nil && w.Usage.OOMKills > 0 {
+			return fmt.Sprintf(", the first at %.0f s", w.Start.Seconds())
+		}
+	}
+	return ""
+}
+
+// signalled names the signal behind an exit code, as shells write it.
+func signalled(code int) string {
+	const killed = 128
+	name, ok := map[int]string{
+		killed + 6: "aborted", killed + 7: "bus error", killed + 9: "killed from outside, without an out-of-memory event",
+		killed + 11: "segmentation fault", killed + 15: "told to end",
+	}[code]
+	if !ok {
+		return ""
+	}
+	return " (" + name + ")"
 }
 
 func sinceLoad(r measure.Result) string {
@@ -56,63 +88,6 @@ func sinceLoad(r measure.Result) string {
 		return " before the load began"
 	}
 	return fmt.Sprintf(" at %.1f s", r.Exit.At.Sub(r.Loaded).Seconds())
-}
-
-// before returns the windows that led to the failure, until it was proven: a
-// request counts in the second in which it was due, but what kept it waiting
-// may have come a little later.
-func (s scanned) before(windows []measure.Window) []measure.Window {
-	if s.bad < 0 {
-		return nil
-	}
-	from, to := s.spans[s.bad].all.Start-lookBack, s.spans[s.proof].end()
-	var out []measure.Window
-	for _, w := range windows {
-		if w.Start >= from && w.Start < to {
-			out = append(out, w)
-		}
-	}
-	return out
-}
-
-// breachCause reads the service's use of its limits in the windows that led
-// to the breach.
-func breachCause(limits experiment.Limits, windows []measure.Window) *Cause {
-	var cpu, memory float64
-	var throttled *float64
-	all := measure.Window{}
-	seen := false
-	for _, w := range windows {
-		all.Merge(w)
-		if w.Usage == nil {
-			continue
-		}
-		seen = true
-		cpu = max(cpu, w.Usage.CPU/limits.CPU.Float())
-		memory = max(memory, float64(w.Usage.Memory)/float64(limits.Memory))
-		if t := w.Usage.Throttled; t != nil && (throttled == nil || *t > *throttled) {
-			throttled = t
-		}
-	}
-	if !seen {
-		return &Cause{Label: CauseUnknown, Evidence: []string{"the engine told nothing of the service's CPU and memory"}}
-	}
-	evidence := []string{fmt.Sprintf("CPU %.2f of %s used", cpu*limits.CPU.Float(), limits.CPU)}
-	if throttled != nil {
-		evidence[0] += fmt.Sprintf(", stopped in %.0f %% of periods", 100**throttled)
-	}
-	evidence = append(evidence, fmt.Sprintf("working set %.0f of %.0f MiB", memory*limits.Memory.MiB(), limits.Memory.MiB()))
-	label := CauseUnknown
-	switch {
-	case memory >= memoryAtLimit:
-		label = CauseMemory
-	case cpu >= cpuAtLimit && (throttled == nil || *throttled >= throttledOften):
-		label = CauseCPU
-	case cpu < cpuRelaxed && wrong(all) > all.Failed()/2:
-		label = CauseApplication
-		evidence = append(evidence, fmt.Sprintf("%d answers with a wrong status or content", wrong(all)))
-	}
-	return &Cause{Label: label, Evidence: evidence}
 }
 
 // wrong counts answers that came, but weren't right.

@@ -12,37 +12,60 @@ import (
 
 // Analyse judges every trial of a run and answers the experiment.
 func Analyse(e *experiment.Experiment, host measure.Host, results []measure.Result) Surface {
-	s := Surface{Experiment: e.Name, Target: e.Users.Target, Objective: e.Objective}
-	for _, l := range cells(e, results) {
-		s.Cells = append(s.Cells, cell(e, host, l, results))
+	return Conclude(e, JudgeAll(e, results), func(l experiment.Limits) string { return Impossible(l, host) })
+}
+
+// JudgeAll judges trials one by one.
+func JudgeAll(e *experiment.Experiment, results []measure.Result) []Verdict {
+	verdicts := make([]Verdict, len(results))
+	for i, r := range results {
+		verdicts[i] = Judge(e, r)
 	}
+	return verdicts
+}
+
+// Conclude answers the experiment from the verdicts of trials. impossible says
+// why the host can't run a cell, or nothing where it can.
+func Conclude(e *experiment.Experiment, verdicts []Verdict, impossible func(experiment.Limits) string) Surface {
+	s := Surface{Experiment: e.Name, Target: e.Users.Target, Objective: e.Objective}
+	s.Cells = Cells(e, verdicts, impossible)
+	s.Warnings = upside(inversions(s.Cells))
 	s.Frontier = frontier(s.Cells)
 	s.Minimal, s.Answer = answer(s, e.Users.Unit())
 	return s
 }
 
-// cells returns what is asked for, and what was measured besides.
-func cells(e *experiment.Experiment, results []measure.Result) []experiment.Limits {
+// Cells returns what is known of every cell that is asked for, and of what was
+// measured besides, by CPUs, then memory: what its starts say together, or
+// what follows for it from others.
+func Cells(e *experiment.Experiment, verdicts []Verdict, impossible func(experiment.Limits) string) []Cell {
 	all := experiment.Matrix{List: e.Matrix.Cells()}
-	for _, r := range results {
-		all.List = append(all.List, r.Trial.Limits)
+	starts := map[experiment.Limits][]Verdict{}
+	for _, v := range verdicts {
+		all.List = append(all.List, v.Trial.Limits)
+		starts[v.Trial.Limits] = append(starts[v.Trial.Limits], v)
 	}
-	return all.Cells()
+	var out []Cell
+	for _, l := range all.Cells() {
+		c := Cell{PriceHour: e.Price.Of(l), Starts: starts[l], Trials: len(starts[l]), Measured: len(starts[l]) > 0}
+		if c.Measured {
+			slices.SortStableFunc(c.Starts, func(a, b Verdict) int { return cmp.Compare(a.Trial.Replicate, b.Trial.Replicate) })
+			c.Verdict = joint(c.Starts)
+		} else {
+			c.Trial, c.Outcome, c.Why = experiment.Trial{Limits: l, Replicate: 1}, NotMeasured, impossible(l)
+		}
+		out = append(out, c)
+	}
+	infer(out, inversions(out))
+	return out
 }
 
-func cell(e *experiment.Experiment, host measure.Host, l experiment.Limits, results []measure.Result) Cell {
-	c := Cell{PriceHour: e.Price.Of(l)}
-	for _, r := range results {
-		if r.Trial.Limits == l {
-			c.Trials++
-			c.Measured = true
-			c.Verdict = Judge(e, r)
-		}
-	}
-	if !c.Measured {
-		c.Trial, c.Outcome, c.Why = experiment.Trial{Limits: l, Replicate: 1}, NotMeasured, Impossible(l, host)
-	}
-	return c
+// Cheaper orders cells by price. Where two cost the same, the one with fewer
+// CPUs, then with less memory comes first, so that a cell within another always
+// does.
+func Cheaper(a, b Cell) int {
+	return cmp.Or(cmp.Compare(a.PriceHour, b.PriceHour), cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU),
+		cmp.Compare(a.Trial.Limits.Memory, b.Trial.Limits.Memory))
 }
 
 // Impossible says why a host can't run a cell, or nothing where it can.
@@ -57,22 +80,30 @@ func Impossible(l experiment.Limits, host measure.Host) string {
 	}
 }
 
-// frontier returns the cells that carry the target while none within them does.
+// frontier returns the measured cells that carry the target while every cell
+// within them is known not to.
 func frontier(cells []Cell) []experiment.Limits {
 	var out []experiment.Limits
 	for _, c := range cells {
-		beaten := slices.ContainsFunc(cells, func(d Cell) bool {
-			return d.Outcome == Passed && d.Trial.Limits != c.Trial.Limits && d.Trial.Limits.Within(c.Trial.Limits)
+		doubtful := slices.ContainsFunc(cells, func(d Cell) bool {
+			return !fails(d) && d.Trial.Limits != c.Trial.Limits && d.Trial.Limits.Within(c.Trial.Limits)
 		})
-		if c.Outcome == Passed && !beaten {
+		if c.Outcome == Passed && !doubtful {
 			out = append(out, c.Trial.Limits)
 		}
 	}
 	return out
 }
 
+// fails reports whether a cell is known not to carry the target: by its own
+// failure, or by that of one which grants at least as much.
+func fails(c Cell) bool {
+	return c.Outcome.Failed() || c.Inferred == InferredFailed
+}
+
 // answer names the minimal viable configuration, and says in one sentence what
-// was found, in the unit of the load. There is none to name while a cheaper cell isn't known to fail.
+// was found, in the unit of the load. It is a measured one; and there is none to
+// name while a cheaper cell isn't known to fail.
 func answer(s Surface, unit string) (*Minimal, string) {
 	within := conditions(s.Objective)
 	load := Thousands(s.Target) + " " + unit
@@ -81,29 +112,46 @@ func answer(s Surface, unit string) (*Minimal, string) {
 	if len(passed) == 0 {
 		return nil, unviable(s, measured, load, within)
 	}
-	best := slices.MinFunc(passed, func(a, b Cell) int {
-		return cmp.Or(cmp.Compare(a.PriceHour, b.PriceHour), cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU))
-	})
-	if doubt := cheaperUnknown(s.Cells, best); len(doubt) > 0 {
+	best := slices.MinFunc(passed, Cheaper)
+	if best.Trials > 1 {
+		within += fmt.Sprintf(", in %d of %d starts", best.Passes(), best.Trials)
+	}
+	cheaper := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return Cheaper(c, best) >= 0 })
+	if doubt := slices.DeleteFunc(slices.Clone(cheaper), fails); len(doubt) > 0 {
 		return nil, fmt.Sprintf("%s carries %s %s, but whether it is the least isn't known: %s.", best.Trial.Limits, load, within, reasons(doubt))
 	}
 	m := &Minimal{Limits: best.Trial.Limits, PriceHour: best.PriceHour, Headroom: float64(best.LastPass.Users) / float64(s.Target)}
+	if slices.ContainsFunc(cheaper, func(c Cell) bool { return !c.Measured }) {
+		return m, fmt.Sprintf("%s is the least of %d configurations that carries %s %s; %s, and the cheaper ones that weren't grant no more than one that failed.",
+			best.Trial.Limits, len(s.Cells), load, within, wereMeasured(len(measured)))
+	}
 	if len(measured) == 1 {
 		return m, fmt.Sprintf("%s, the only configuration measured, carries %s %s.", best.Trial.Limits, load, within)
 	}
 	return m, fmt.Sprintf("%s is the least of %d measured configurations that carries %s %s.", best.Trial.Limits, len(measured), load, within)
 }
 
+func wereMeasured(n int) string {
+	if n == 1 {
+		return "1 was measured"
+	}
+	return fmt.Sprintf("%d were measured", n)
+}
+
 // unviable is the answer where no cell carries the target.
 func unviable(s Surface, measured []Cell, load, within string) string {
-	unknown := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return c.Outcome.Known() || surelyFails(s.Cells, c) })
-	if len(unknown) > 0 {
+	unknown := slices.DeleteFunc(slices.Clone(s.Cells), fails)
+	switch {
+	case len(unknown) > 0:
 		return fmt.Sprintf("Which configuration carries %s %s isn't known: %s.", load, within, reasons(unknown))
-	}
-	if len(measured) == 1 {
+	case len(measured) < len(s.Cells):
+		return fmt.Sprintf("None of %d configurations carries %s %s%s; %s, and the others grant no more than one that failed.",
+			len(s.Cells), load, within, best(measured), wereMeasured(len(measured)))
+	case len(measured) == 1:
 		return fmt.Sprintf("%s, the only configuration measured, doesn't carry %s %s%s.", measured[0].Trial.Limits, load, within, best(measured))
+	default:
+		return fmt.Sprintf("None of the %d measured configurations carries %s %s%s.", len(measured), load, within, best(measured))
 	}
-	return fmt.Sprintf("None of the %d measured configurations carries %s %s%s.", len(measured), load, within, best(measured))
 }
 
 // best names the cell that carried the most.
@@ -119,25 +167,6 @@ func best(cells []Cell) string {
 		return "; none carried any"
 	}
 	return fmt.Sprintf("; the most was %s on %s", Thousands(users(top)), top.Trial.Limits)
-}
-
-// cheaperUnknown returns the cells that could still turn out to be viable for
-// less.
-func cheaperUnknown(cells []Cell, best Cell) []Cell {
-	var out []Cell
-	for _, c := range cells {
-		if !c.Outcome.Known() && c.PriceHour < best.PriceHour && !surelyFails(cells, c) {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// surelyFails reports whether a cell that grants at least as much failed.
-func surelyFails(cells []Cell, c Cell) bool {
-	return slices.ContainsFunc(cells, func(d Cell) bool {
-		return d.Outcome.Failed() && c.Trial.Limits.Within(d.Trial.Limits)
-	})
 }
 
 // reasons says why cells aren't known.

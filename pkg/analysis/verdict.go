@@ -83,7 +83,11 @@ const (
 	CauseCrash       Label = "crashed"
 	CauseMemory      Label = "memory_bound"
 	CauseCPU         Label = "cpu_bound"
+	CauseBursts      Label = "cpu_throttled_bursts"
+	CauseBacklog     Label = "backlog"
+	CauseConcurrency Label = "concurrency_cap"
 	CauseApplication Label = "application_error"
+	CauseLeak        Label = "leak"
 	CauseNotReady    Label = "not_ready"
 	CauseGenerator   Label = "generator"
 	CauseHost        Label = "host"
@@ -105,13 +109,28 @@ type Verdict struct {
 	Warnings             []string
 }
 
-// Cell is what is known of one set of limits.
+// Inference is what follows for a cell from others that were measured, as long
+// as more resources never carry less. It is less than a measurement, and must
+// look so everywhere.
+type Inference string
+
+// What can follow for a cell. The empty inference is none.
+const (
+	InferredPassed Inference = "passed" // it grants all that a cell grants which passed
+	InferredFailed Inference = "failed" // it grants no more than a cell that failed
+)
+
+// Cell is what is known of one set of limits: the verdict of all its starts
+// together.
 type Cell struct {
 	Verdict
-	Measured  bool    // false: nothing was run here
-	Why       string  // why not, where it wasn't measured
-	Trials    int     // fresh starts that were run
-	PriceHour float64 // dollars
+	Measured  bool              // false: nothing was run here
+	Why       string            // why the host can't run it, where that is so
+	Trials    int               // fresh starts that were run
+	Starts    []Verdict         // of each of them, by replicate
+	Inferred  Inference         // what follows for it, where it tells nothing itself
+	From      experiment.Limits // the measured cell that it follows from, where it does
+	PriceHour float64           // dollars
 }
 
 // Surface is the answer to an experiment.
@@ -120,7 +139,7 @@ type Surface struct {
 	Target     int
 	Objective  experiment.Objective
 	Cells      []Cell              // by CPUs, then memory
-	Frontier   []experiment.Limits // the measured cells that carry the target while none within them does
+	Frontier   []experiment.Limits // the measured cells that carry the target while all within them are known not to
 	Minimal    *Minimal            // nil where nothing is viable, or the answer isn't known
 	Answer     string              // one sentence
 	Warnings   []string

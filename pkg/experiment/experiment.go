@@ -303,9 +303,9 @@ func (o Objective) String() string {
 
 // Search says which trials to run.
 type Search struct {
-	Strategy string `yaml:"strategy" enum:"exhaustive,frontier" doc:"exhaustive: every cell; frontier: as few cells as show the minimal ones"`
-	Repeats  int    `yaml:"repeats" doc:"fresh starts of each cell; default 1"`
-	Seed     int64  `yaml:"seed" doc:"makes random choices repeatable; default 1"`
+	Strategy string `yaml:"strategy" enum:"exhaustive,frontier" doc:"exhaustive: every cell; frontier: as few cells as show the cheapest that carries the load"`
+	Repeats  int    `yaml:"repeats" doc:"fresh starts of each cell, the majority of which decides; default 1"`
+	Seed     int64  `yaml:"seed" doc:"makes random choices repeatable, such as the order of repeats; default 1"`
 }
 
 // Price is what an hour of each resource costs, in dollars. The default is AWS

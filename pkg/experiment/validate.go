@@ -20,6 +20,7 @@ const (
 	maxCells  = 10_000
 	maxLength = 7 * 24 * time.Hour
 	maxSteps  = 1000
+	maxStarts = 1000 // of a cell
 	maxName   = 64
 	maxBody   = 1 << 20 // of a body_file, in bytes
 )
@@ -35,8 +36,6 @@ var unsupported = []struct { //nolint:gochecknoglobals // a table
 	{"service.container", "", func(e *Experiment) bool { return e.Service.Container != "" }},
 	{"users.from", "network ", func(e *Experiment) bool { return e.Users.From == "network" }},
 	{"users.from", "host ", func(e *Experiment) bool { return e.Users.From == "host" }},
-	{"search.strategy", "frontier ", func(e *Experiment) bool { return e.Search.Strategy == "frontier" }},
-	{"search.repeats", "more than 1 ", func(e *Experiment) bool { return e.Search.Repeats > 1 }},
 	{"generator.locust", "", func(e *Experiment) bool { return e.Generator.Locust != nil }},
 }
 
@@ -440,7 +439,7 @@ func (d *decoder) checkSearch(s *Search) {
 	otherwise(d, "search.strategy", &s.Strategy, "exhaustive")
 	otherwise(d, "search.repeats", &s.Repeats, 1)
 	otherwise(d, "search.seed", &s.Seed, 1)
-	d.demand(s.Repeats >= 1, "search.repeats", "is %d, but must be at least 1", s.Repeats)
+	d.demand(s.Repeats >= 1 && s.Repeats <= maxStarts, "search.repeats", "is %d, but must be from 1 to %d", s.Repeats, maxStarts)
 }
 
 func (d *decoder) checkPrice(p *Price) {

@@ -87,7 +87,7 @@ func runOf(answer string, results []measure.Result, cells ...analysis.Cell) Run 
 		c.Measured = c.Outcome != analysis.NotMeasured
 		c.Trial.Replicate = 1
 		if c.Measured {
-			c.Trials = 1
+			c.Trials, c.Starts = 1, []analysis.Verdict{c.Verdict}
 		}
 	}
 	return Run{
@@ -201,4 +201,37 @@ func notMeasured() Run {
 	big := cellOf(16, 500, analysis.Verdict{Outcome: analysis.NotMeasured})
 	big.Why = "the host has only 8 CPUs"
 	return runOf("2 CPU / 500M, the only configuration measured, carries 10,000 users with errors <= 1% and p99 <= 1s.", nil, cellOf(2, 500, passed()), big).withMinimal(0)
+}
+
+// searched is a run that measured only what it took to know the cheapest.
+func searched() Run {
+	follows := func(cpu float64, mib int, what analysis.Inference, fromCPU float64, fromMiB int) analysis.Cell {
+		c := cellOf(cpu, mib, analysis.Verdict{Outcome: analysis.NotMeasured})
+		c.Inferred, c.From = what, cellLimits(fromCPU, fromMiB)
+		return c
+	}
+	beyond := cellOf(16, 200, analysis.Verdict{Outcome: analysis.NotMeasured})
+	beyond.Why = "the host has only 8 CPUs"
+	r := runOf("2 CPU / 500M is the least of 8 configurations that carries 10,000 users with errors <= 1% and p99 <= 1s; 4 were measured, and the cheaper ones that weren't grant no more than one that failed.", nil,
+		follows(1, 200, analysis.InferredFailed, 2, 200), cellOf(1, 500, oomKilled()),
+		cellOf(2, 200, breached()), cellOf(2, 500, passed()),
+		cellOf(4, 200, analysis.Verdict{Outcome: analysis.NotMeasured}), follows(4, 500, analysis.InferredPassed, 2, 500),
+		beyond, cellOf(16, 1024, passed()))
+	r.Experiment.Search.Strategy = "frontier"
+	return r.withMinimal(3)
+}
+
+// repeated is a run with several starts of its cells.
+func repeated() Run {
+	r := runOf("2 CPU / 500M is the least of 2 measured configurations that carries 10,000 users with errors <= 1% and p99 <= 1s.", nil,
+		cellOf(1, 200, oomKilled()), cellOf(2, 500, passed()))
+	for i, starts := range [][]analysis.Verdict{{oomKilled(), breached(), oomKilled()}, {passed(), breached(), passed()}} {
+		c := &r.Surface.Cells[i]
+		for n := range starts {
+			starts[n].Trial = experiment.Trial{Limits: c.Trial.Limits, Replicate: n + 1}
+		}
+		c.Trials, c.Starts = len(starts), starts
+	}
+	r.Surface.Cells[1].Warnings = []string{"of 3 starts 2 passed, 1 failed"}
+	return r.withMinimal(1)
 }

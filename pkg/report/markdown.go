@@ -21,6 +21,9 @@ func Markdown(w io.Writer, r Run) error {
 	if least := r.least(); least != "" {
 		fmt.Fprintf(b, "\n★ %s\n", escape(least))
 	}
+	for _, line := range r.legend() {
+		fmt.Fprintf(b, "\n%s\n", escape(line))
+	}
 	section(b, "Why", r.causes())
 	section(b, "To know besides", r.besides())
 	fmt.Fprintf(b, "\n## Pictures\n\n![%s](%s.svg)\n", escape(r.unit()+" carried, by CPUs and memory"), matrixName)

@@ -175,7 +175,11 @@ func (m matrix) lines(cell analysis.Cell) []cellLine {
 	badge := cellLine{text: why, size: normal, sign: badgeSign, mark: glyph(cell)}
 	switch {
 	case !cell.Measured:
-		for _, line := range (hand{size: small}).wrap(clean(cell.Why, lineLength), cellWidth-24, 2) {
+		why := clean(cell.Why, lineLength)
+		if cell.Inferred != "" {
+			why = follows(cell)
+		}
+		for _, line := range (hand{size: small}).wrap(why, cellWidth-24, 2) {
 			out = append(out, cellLine{text: line, size: small})
 		}
 	case why == "":

@@ -54,12 +54,18 @@ func Ramp(r Run, t experiment.Trial) *Picture {
 	return p
 }
 
-// judged returns the cell whose verdict is about t. A cell's other replicates
-// have no verdict of their own in the answer.
+// judged returns the cell of t with the verdict of t alone: where a cell was
+// started several times, what they say together is about none of them.
 func (r Run) judged(t experiment.Trial) *analysis.Cell {
-	for i := range r.Surface.Cells {
-		if r.Surface.Cells[i].Trial == t {
-			return &r.Surface.Cells[i]
+	for _, c := range r.Surface.Cells {
+		if c.Trial == t && len(c.Starts) <= 1 {
+			return &c
+		}
+		for _, start := range c.Starts {
+			if start.Trial == t {
+				c.Verdict = start
+				return &c
+			}
 		}
 	}
 	return nil
@@ -68,7 +74,7 @@ func (r Run) judged(t experiment.Trial) *analysis.Cell {
 // story says in words how a trial ended and why.
 func (r Run) story(c *analysis.Cell) string {
 	if c == nil {
-		return "Another start of this configuration decided its outcome."
+		return "The answer knows nothing of this start."
 	}
 	text := r.outcome(*c)
 	if c.LastPass != nil || c.FirstFail != nil {

@@ -24,6 +24,7 @@ func runs() map[string]Run {
 	return map[string]Run{
 		"reference": reference(), "all_failed": allFailed(), "single": single(),
 		"unknown": unknown(), "never_ready": neverReady(), "not_measured": notMeasured(),
+		"searched": searched(), "repeated": repeated(),
 	}
 }
 
@@ -63,13 +64,17 @@ func TestTableFits120Columns(t *testing.T) {
 	v := limited()
 	v.Cause.Label, v.PeakMemory = analysis.CauseApplication, 209000000
 	v.FirstFail = at(1, 10000, 1234567, 1, 1, 0)
-	var b strings.Builder
-	if err := Table(&b, runOf("", nil, cellOf(0.25, 500, v), cellOf(0.5, 500, passed())).withMinimal(1)); err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(b.String()) {
-		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 120 {
-			t.Errorf("%d columns: %s", n, line)
+	r := runOf("", nil, cellOf(0.25, 500, v), cellOf(0.5, 500, passed())).withMinimal(1)
+	for _, trials := range []int{1, 5} {
+		r.Surface.Cells[0].Trials = trials
+		var b strings.Builder
+		if err := Table(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 120 {
+				t.Errorf("%d columns: %s", n, line)
+			}
 		}
 	}
 }
@@ -118,7 +123,7 @@ func TestJSONHasTheContractsFields(t *testing.T) {
 	fields(t, got, "schema", "experiment", "run", "target_users", "cells", "frontier", "minimal", "answer", "warnings")
 	fields(t, got["minimal"], "cpus", "memory_bytes", "price_hour", "headroom")
 	for _, cell := range got["cells"].([]any) {
-		fields(t, cell, "cpus", "memory_bytes", "measured", "trials", "outcome", "last_pass", "first_fail", "breach", "cause",
+		fields(t, cell, "cpus", "memory_bytes", "measured", "trials", "starts", "outcome", "last_pass", "first_fail", "breach", "cause",
 			"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings")
 	}
 	b.Reset()

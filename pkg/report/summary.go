@@ -34,8 +34,21 @@ type (
 	summaryCell struct {
 		summaryLimits
 
-		Measured             bool             `json:"measured"`
-		Trials               int              `json:"trials"`
+		Measured     bool               `json:"measured"`
+		Inferred     analysis.Inference `json:"inferred,omitempty"`      // what follows for it, where it tells nothing itself
+		InferredFrom *summaryLimits     `json:"inferred_from,omitempty"` // from this cell, which does
+		Trials       int                `json:"trials"`
+		summaryVerdict
+		Starts    []summaryStart `json:"starts"` // each of the trials
+		PriceHour float64        `json:"price_hour"`
+		Warnings  []string       `json:"warnings"`
+	}
+	summaryStart struct {
+		Replicate int `json:"replicate"`
+		summaryVerdict
+		Warnings []string `json:"warnings"`
+	}
+	summaryVerdict struct {
 		Outcome              analysis.Outcome `json:"outcome"`
 		LastPass             *summaryLevel    `json:"last_pass"`
 		FirstFail            *summaryLevel    `json:"first_fail"`
@@ -43,8 +56,6 @@ type (
 		Cause                *summaryCause    `json:"cause"`
 		PeakMemoryBytes      *int64           `json:"peak_memory_bytes"`
 		CPUSecondsPerRequest *float64         `json:"cpu_seconds_per_request"`
-		PriceHour            float64          `json:"price_hour"`
-		Warnings             []string         `json:"warnings"`
 	}
 	summaryLevel struct {
 		Users      int     `json:"users"`
@@ -103,21 +114,33 @@ func JSON(w io.Writer, r Run) error {
 
 func summarise(c analysis.Cell) summaryCell {
 	out := summaryCell{
-		summaryLimits: limits(c.Trial.Limits), Measured: c.Measured, Trials: c.Trials, Outcome: c.Outcome,
-		LastPass: summaryOf(c.LastPass), FirstFail: summaryOf(c.FirstFail), PriceHour: c.PriceHour, Warnings: list(notes(c)),
+		summaryLimits: limits(c.Trial.Limits), Measured: c.Measured, Inferred: c.Inferred, Trials: c.Trials,
+		summaryVerdict: verdict(c.Verdict), Starts: []summaryStart{}, PriceHour: c.PriceHour, Warnings: list(notes(c)),
 	}
-	if b := c.Breach; b != nil {
+	if c.Inferred != "" {
+		from := limits(c.From)
+		out.InferredFrom = &from
+	}
+	for _, start := range c.Starts {
+		out.Starts = append(out.Starts, summaryStart{start.Trial.Replicate, verdict(start), list(warnings(start))})
+	}
+	return out
+}
+
+func verdict(v analysis.Verdict) summaryVerdict {
+	out := summaryVerdict{Outcome: v.Outcome, LastPass: summaryOf(v.LastPass), FirstFail: summaryOf(v.FirstFail)}
+	if b := v.Breach; b != nil {
 		out.Breach = &summaryBreach{b.Objective, b.Observed, b.Limit}
 	}
-	if why := c.Cause; why != nil {
+	if why := v.Cause; why != nil {
 		out.Cause = &summaryCause{why.Label, list(why.Evidence), why.ConfirmedBy}
 	}
-	if c.PeakMemory > 0 {
-		peak := int64(c.PeakMemory)
+	if v.PeakMemory > 0 {
+		peak := int64(v.PeakMemory)
 		out.PeakMemoryBytes = &peak
 	}
-	if c.CPUSecondsPerRequest > 0 {
-		out.CPUSecondsPerRequest = &c.CPUSecondsPerRequest
+	if v.CPUSecondsPerRequest > 0 {
+		out.CPUSecondsPerRequest = &v.CPUSecondsPerRequest
 	}
 	return out
 }

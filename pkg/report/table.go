@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
@@ -21,7 +22,7 @@ type column struct {
 
 func (r Run) columns() []column {
 	left, right := tw.AlignLeft, tw.AlignRight
-	return []column{
+	columns := []column{
 		{"CPUs", right, func(c analysis.Cell) string { return c.Trial.Limits.CPU.String() }},
 		{"Memory", right, func(c analysis.Cell) string { return c.Trial.Limits.Memory.String() }},
 		{"Outcome", left, r.outcome},
@@ -38,6 +39,19 @@ func (r Run) columns() []column {
 		{"Price\nper h", right, func(c analysis.Cell) string { return dollars(c.PriceHour) }},
 		{"Cause", left, func(c analysis.Cell) string { return dash(cause(c)) }},
 	}
+	if !r.repeated() {
+		return columns
+	}
+	const afterOutcome = 3
+	return slices.Insert(columns, afterOutcome, column{"Starts", right, starts})
+}
+
+// starts says how many of a cell's starts agree with its outcome: "2/3".
+func starts(c analysis.Cell) string {
+	if c.Trials == 0 {
+		return none
+	}
+	return fmt.Sprintf("%d/%d", c.Agree(), c.Trials)
 }
 
 func level(l *analysis.Level, text func(analysis.Level) string) string {
@@ -83,7 +97,11 @@ func Table(w io.Writer, r Run) error {
 		heads, sides = append(heads, c.head), append(sides, c.side)
 	}
 	out := &strings.Builder{}
-	table := tablewriter.NewTable(out, tablewriter.WithRenderer(rules()), tablewriter.WithConfig(layout(sides)))
+	gap := "  "
+	if r.repeated() {
+		gap = " " // makes room for one column more
+	}
+	table := tablewriter.NewTable(out, tablewriter.WithRenderer(rules()), tablewriter.WithConfig(layout(sides, gap)))
 	table.Header(heads)
 	for _, cell := range r.Surface.Cells {
 		row := []string{""}
@@ -114,6 +132,7 @@ func (r Run) beneath() []string {
 	if least := r.least(); least != "" {
 		lines = append(lines, "* "+least)
 	}
+	lines = append(lines, r.legend()...)
 	for _, c := range r.Surface.Cells {
 		for _, note := range notes(c) {
 			lines = append(lines, fmt.Sprintf("%s: %s", c.Trial.Limits, note))
@@ -141,10 +160,10 @@ func rules() tw.Renderer {
 	})
 }
 
-func layout(sides []tw.Align) tablewriter.Config {
+func layout(sides []tw.Align, gap string) tablewriter.Config {
 	cell := tw.CellConfig{
 		Formatting: tw.CellFormatting{AutoFormat: tw.Off, AutoWrap: tw.WrapNone},
-		Padding:    tw.CellPadding{Global: tw.Padding{Right: "  ", Overwrite: true}},
+		Padding:    tw.CellPadding{Global: tw.Padding{Right: gap, Overwrite: true}},
 		Alignment:  tw.CellAlignment{PerColumn: sides},
 	}
 	cell.Padding.PerColumn = []tw.Padding{{Right: " ", Overwrite: true}}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -63,10 +64,42 @@ func (r Run) outcome(c analysis.Cell) string {
 		if res := r.result(c.Trial); res != nil {
 			return fmt.Sprintf("crashed (exit %d)", res.Exit.Code)
 		}
+	case analysis.NotMeasured:
+		if c.Inferred != "" {
+			return inferred(c)
+		}
 	case analysis.Passed, analysis.OOMKilled, analysis.NotReady, analysis.GeneratorLimited,
-		analysis.HostLimited, analysis.Inconclusive, analysis.NotMeasured:
+		analysis.HostLimited, analysis.Inconclusive:
 	}
 	return plain(string(c.Outcome))
+}
+
+// inferred says what follows for a cell, in brackets: it wasn't seen.
+func inferred(c analysis.Cell) string { return "(" + string(c.Inferred) + ")" }
+
+// follows says from which cell it follows.
+func follows(c analysis.Cell) string {
+	if c.Inferred == analysis.InferredPassed {
+		return "not measured: the smaller " + c.From.String() + " passed"
+	}
+	return "not measured: the bigger " + c.From.String() + " failed"
+}
+
+// legend explains what the tables show only where something isn't plain.
+func (r Run) legend() []string {
+	var out []string
+	if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return !c.Measured && c.Inferred != "" }) {
+		out = append(out, "(failed), (passed): not measured, but a bigger one failed, or a smaller one passed")
+	}
+	if r.repeated() {
+		out = append(out, "Starts: how many agree with the outcome, of how many")
+	}
+	return out
+}
+
+// repeated reports whether a cell was started more than once.
+func (r Run) repeated() bool {
+	return slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return c.Trials > 1 })
 }
 
 // open reports whether the load was requests a second.
@@ -85,6 +118,8 @@ func (r Run) unit() string {
 func bracket(c analysis.Cell, unit string) string {
 	last, first := c.LastPass, c.FirstFail
 	switch {
+	case c.Outcome == analysis.NotMeasured && c.Inferred != "":
+		return inferred(c)
 	case c.Outcome == analysis.NotMeasured:
 		return "not measured"
 	case c.Outcome == analysis.NotReady:
@@ -120,7 +155,12 @@ func notes(c analysis.Cell) []string {
 	if c.Why != "" {
 		out = append(out, clean("not measured: "+c.Why, lineLength))
 	}
-	for _, w := range c.Warnings {
+	return append(out, warnings(c.Verdict)...)
+}
+
+func warnings(v analysis.Verdict) []string {
+	var out []string
+	for _, w := range v.Warnings {
 		out = append(out, clean(w, lineLength))
 	}
 	return out

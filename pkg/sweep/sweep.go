@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"sweep/pkg/analysis"
@@ -45,7 +46,6 @@ type Generator interface {
 
 // Recorder keeps results.
 type Recorder interface {
-	Has(t experiment.Trial) bool
 	Put(r measure.Result) error
 }
 
@@ -65,7 +65,8 @@ const (
 type Progress struct {
 	Trial    experiment.Trial
 	Number   int // of the trial, from 1
-	Of       int // trials in all
+	Of       int // trials in all; with AtMost, no more than that
+	AtMost   bool
 	Phase    Phase
 	Series   *measure.Series  // while Loading; valid only during the call
 	Tick     *measure.Tick    // the last that was added to it; likewise
@@ -80,28 +81,27 @@ type Sweep struct {
 	Service    Service
 	Generator  Generator
 	Recorder   Recorder
-	Ceiling    float64                      // requests a second that the generator makes at most, recorded with each result
-	Skip       func(experiment.Limits) bool // cells that the host can't run
+	Known      []analysis.Verdict             // of the trials that are recorded already, judged by this experiment
+	Ceiling    float64                        // requests a second that the generator makes at most, recorded with each result
+	Impossible func(experiment.Limits) string // why the host can't run a cell, or nothing where it can
 	Observe    func(Progress)
 }
 
-// Run runs every trial that isn't recorded yet. Results are recorded one by
-// one, so that an interruption loses only the trial that it hits. A service
-// that fails is a result; an error is always of the instruments.
+// Run runs every trial that the search asks for and that isn't recorded yet.
+// Results are recorded one by one, so that an interruption loses only the trial
+// that it hits. A service that fails is a result; an error is always of the
+// instruments.
 func (s *Sweep) Run(ctx context.Context) error {
-	of := len(search.Plan(s.Experiment))
+	known := slices.Clone(s.Known)
 	for {
-		trial, ok := search.Next(s.Experiment, func(t experiment.Trial) bool {
-			return s.Skip(t.Limits) || s.Recorder.Has(t)
-		})
+		trial, ok := search.Next(s.Experiment, known, s.Impossible)
 		if !ok {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		number, left := s.place(trial)
-		run := &trialRun{Sweep: s, progress: Progress{Trial: trial, Number: number, Of: of, TimeLeft: left}}
+		run := &trialRun{Sweep: s, progress: s.place(trial, known)}
 		result, err := run.run(ctx)
 		if err != nil {
 			return fmt.Errorf("trial %s: %w", trial.Limits, err)
@@ -114,22 +114,20 @@ func (s *Sweep) Run(ctx context.Context) error {
 		if err := s.Recorder.Put(result); err != nil {
 			return fmt.Errorf("recording trial %s: %w", trial.Limits, err)
 		}
+		known = append(known, verdict)
 		run.progress.Result, run.progress.Verdict = &result, verdict
 		run.tell(Recorded)
 	}
 }
 
-// place returns a trial's number and how long it and those after it may take.
-func (s *Sweep) place(trial experiment.Trial) (number int, left time.Duration) {
-	for i, t := range search.Plan(s.Experiment) {
-		if t == trial {
-			number = i + 1
-		}
-		if number > 0 && !s.Skip(t.Limits) && !s.Recorder.Has(t) {
-			left += TrialTime(s.Experiment)
-		}
+// place returns which trial this one is, of how many, and how long it and those
+// after it may take.
+func (s *Sweep) place(trial experiment.Trial, known []analysis.Verdict) Progress {
+	recorded, left := search.Recorded(s.Experiment, known), search.Left(s.Experiment, known, s.Impossible)
+	return Progress{
+		Trial: trial, Number: recorded + 1, Of: recorded + left, AtMost: search.Frontier(s.Experiment),
+		TimeLeft: time.Duration(left) * TrialTime(s.Experiment),
 	}
-	return number, left
 }
 
 // startStop is what a trial costs besides its load and the service's boot: an

@@ -116,8 +116,6 @@ func (m *model) Stop(context.Context) (measure.Exit, error) {
 // memory records results in memory.
 type memory map[experiment.Trial]measure.Result
 
-func (m memory) Has(t experiment.Trial) bool { _, ok := m[t]; return ok }
-
 func (m memory) Put(r measure.Result) error {
 	if _, ok := m[r.Trial]; ok {
 		return errors.New("recorded twice")
@@ -156,7 +154,7 @@ func runAll(t *testing.T, ctx context.Context, m *model, kept memory, observe fu
 	t.Helper()
 	s := sweep.Sweep{
 		Experiment: question(), Service: m, Generator: m, Recorder: kept, Observe: observe,
-		Skip: func(experiment.Limits) bool { return false },
+		Known: analysis.JudgeAll(question(), results(kept)), Impossible: func(experiment.Limits) string { return "" },
 	}
 	return s.Run(ctx)
 }

@@ -1,0 +1,119 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Passes returns how many of the cell's starts passed.
+func (c Cell) Passes() int {
+	return count(c.Starts, func(v Verdict) bool { return v.Outcome == Passed })
+}
+
+// Fails returns how many of the cell's starts failed.
+func (c Cell) Fails() int {
+	return count(c.Starts, func(v Verdict) bool { return v.Outcome.Failed() })
+}
+
+// Agree returns how many of the cell's starts say what the cell says.
+func (c Cell) Agree() int {
+	return count(c.Starts, func(v Verdict) bool { return agrees(v, c.Outcome) })
+}
+
+func count(starts []Verdict, is func(Verdict) bool) (n int) {
+	for _, v := range starts {
+		if is(v) {
+			n++
+		}
+	}
+	return n
+}
+
+// agrees reports whether a start comes down on the same side as a cell.
+func agrees(v Verdict, o Outcome) bool {
+	if !o.Known() || !v.Outcome.Known() {
+		return o.Known() == v.Outcome.Known()
+	}
+	return o.Failed() == v.Outcome.Failed()
+}
+
+// joint judges a cell by all of its starts. The majority of those that tell
+// anything decides; where as many passed as failed, nobody knows. Of the starts
+// that agree with it the worst speaks for the cell, so that nothing is claimed
+// which one of them didn't bear out: its last pass is the least of theirs, its
+// first fail too, and its peak of memory the most.
+func joint(starts []Verdict) Verdict {
+	if len(starts) == 1 {
+		return starts[0]
+	}
+	c := Cell{Starts: starts}
+	passes, fails := c.Passes(), c.Fails()
+	said := slices.DeleteFunc(slices.Clone(starts), func(v Verdict) bool {
+		return passes+fails > 0 && !v.Outcome.Known() || passes > fails && v.Outcome.Failed() || fails > passes && v.Outcome == Passed
+	})
+	v := slices.MinFunc(said, worse)
+	v.LastPass, v.Warnings = said[0].LastPass, nil
+	for _, other := range said {
+		if compareLevels(other.LastPass, v.LastPass) < 0 {
+			v.LastPass = other.LastPass
+		}
+		v.PeakMemory = max(v.PeakMemory, other.PeakMemory)
+	}
+	if passes == fails && passes > 0 {
+		v.Outcome, v.Breach, v.Cause = Inconclusive, nil, nil
+	}
+	if passes+fails < len(starts) || passes > 0 && fails > 0 {
+		v.Warnings = []string{divided(starts, passes, fails)}
+	}
+	for _, start := range starts {
+		for _, w := range start.Warnings {
+			v.Warnings = append(v.Warnings, fmt.Sprintf("start %d: %s", start.Trial.Replicate, w))
+		}
+	}
+	return v
+}
+
+// worse orders starts by how little they carried: a failure first, then the
+// level at which it came, then the last that held.
+func worse(a, b Verdict) int {
+	failure := func(v Verdict) int {
+		if v.Outcome.Failed() {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(failure(a), failure(b)), compareLevels(a.FirstFail, b.FirstFail),
+		compareLevels(a.LastPass, b.LastPass), cmp.Compare(a.Trial.Replicate, b.Trial.Replicate))
+}
+
+// compareLevels orders levels by users. No level is the least: such a start
+// carried nobody, or failed before anybody came.
+func compareLevels(a, b *Level) int {
+	if a == nil || b == nil {
+		return cmp.Compare(min(1, level(a)), min(1, level(b)))
+	}
+	return cmp.Or(cmp.Compare(a.Users, b.Users), cmp.Compare(a.Throughput, b.Throughput))
+}
+
+func level(l *Level) int {
+	if l == nil {
+		return 0
+	}
+	return 1
+}
+
+// divided says how starts that aren't of one mind came out.
+func divided(starts []Verdict, passes, fails int) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{passes, "passed"}, {fails, "failed"}, {len(starts) - passes - fails, "told nothing"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	return fmt.Sprintf("of %d starts %s", len(starts), strings.Join(parts, ", "))
+}

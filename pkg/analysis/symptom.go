@@ -1,0 +1,582 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// What counts as a shortage. A share is of the limit, or of the time.
+const (
+	memoryAtLimit  = 0.95
+	memoryHigh     = 0.85 // where a runtime's garbage collector begins to fight for room
+	memoryRelaxed  = 0.80
+	cpuRelaxed     = 0.70
+	throttledOften = 0.25
+	faultsOften    = 100  // major page faults a second: a thousandth of the time with a fast disk, all of it with a slow one
+	stalledOften   = 0.05 // memory pressure, "full"
+	costRise       = 1.5  // CPU of an answer over what it was at half the load
+	flat           = 2.0  // a median response time over the least one: still the same
+	burst          = 5.0  // 99th percentile over a flat median
+
+	lookBack = 5 * time.Second // before the failure: what led to it
+	together = 2 * time.Second // what comes so soon after another came with it
+)
+
+// lead is what led to a failure.
+type lead struct {
+	limits   experiment.Limits
+	unit     string           // of the load
+	windows  []measure.Window // until the requests that failed had ended, and somebody was answered
+	from     int              // where to look for a shortage: a little before the failure
+	onset    int              // the first window that failed
+	quickest time.Duration    // the least median response time
+	service  time.Duration    // the least mean service time: how long an answer takes at low load
+	cost     cost             // at half the load
+}
+
+// lead returns what led to the first failure.
+func (s scanned) lead(e *experiment.Experiment, r measure.Result) lead {
+	l := lead{limits: r.Trial.Limits, unit: e.Users.Unit(), quickest: s.quickest}
+	if s.bad < 0 {
+		return l
+	}
+	failed := s.spans[s.bad]
+	waited := failed.latencies(s.now, e.Request.Timeout.Std()).Quantile(0.99)
+	to := max(s.spans[s.proof].end(), failed.end()+waited)
+	for i, w := range r.Series.Windows {
+		if w.Length == 0 || w.Start >= to && !unanswered(w) {
+			break
+		}
+		l.windows = r.Series.Windows[:i+1]
+		if w.Start < failed.all.Start-lookBack {
+			l.from = i + 1
+		}
+		if w.Start < failed.all.Start {
+			l.onset = i + 1
+		}
+	}
+	for i, sp := range s.spans[:s.bad] {
+		if took := sp.all.Service.Mean(); s.marks[i] == good && took > 0 && (l.service == 0 || took < l.service) {
+			l.service = took
+		}
+	}
+	l.cost = costAtHalf(l.windows, failed.users())
+	return l
+}
+
+// told is how far what was measured tells of a shortage. What isn't known
+// could be either, so that no cause is found for want of another's evidence.
+type told uint8
+
+const (
+	absent told = iota
+	possible
+	present
+)
+
+// A symptom is a shortage of CPU or memory, as one window shows it.
+type symptom struct {
+	label Label
+	in    func(measure.Window) told
+	says  func(worst) string
+	alone bool // whether it is named though it is only possible, if nothing else is
+}
+
+// symptoms returns those there are, in the order in which they are named.
+func (l lead) symptoms() []symptom {
+	return []symptom{
+		{CauseMemory, l.thrashes, l.memoryUse, true},
+		{CauseMemory, l.collects, l.collecting, false},
+		{CauseCPU, l.saturated, l.cpuUse, true},
+		{CauseBursts, l.bursts, l.bursting, false},
+	}
+}
+
+// thrashes: memory is at its limit, and the program is read from disk again.
+func (l lead) thrashes(w measure.Window) told {
+	switch u := w.Usage; {
+	case u == nil:
+		return possible
+	case l.memory(u) < memoryAtLimit:
+		return absent
+	case u.Faults != nil && *u.Faults >= faultsOften, u.Pressure != nil && u.Pressure.Memory >= stalledOften:
+		return present
+	case u.Faults == nil, u.Pressure == nil:
+		return possible
+	default:
+		return absent // page cache that fills what is there
+	}
+}
+
+// collects: garbage collection takes the CPU, since there's hardly any memory left.
+func (l lead) collects(w measure.Window) told {
+	switch u := w.Usage; {
+	case u == nil:
+		return possible
+	case l.memory(u) < memoryHigh, l.cpu(u) < cpuAtLimit, l.cost.none:
+		return absent
+	case l.cost.unknown:
+		return possible
+	case costOf(w) >= costRise*l.cost.seconds:
+		return present
+	default:
+		return absent
+	}
+}
+
+// saturated: it uses its CPU limit. That it is stopped shows that it wants
+// more, except where the limit is all that the host has.
+func (l lead) saturated(w measure.Window) told {
+	switch u := w.Usage; {
+	case u == nil:
+		return possible
+	case l.cpu(u) < cpuAtLimit:
+		return absent
+	case u.Throttled != nil && *u.Throttled >= throttledOften, w.Effort != nil && w.Effort.HostIdle < hostIdleFloor:
+		return present
+	case u.Throttled == nil, w.Effort == nil:
+		return possible
+	default:
+		return absent
+	}
+}
+
+// bursts: it is stopped for the rest of a period again and again, since its
+// threads use up what is theirs at once, though they use little in all.
+func (l lead) bursts(w measure.Window) told {
+	p50, p99 := w.Response.Quantile(0.5), w.Response.Quantile(0.99)
+	uneven := float64(p50) <= flat*float64(l.quickest) && float64(p99) >= burst*float64(p50)
+	switch u := w.Usage; {
+	case !uneven:
+		return absent
+	case u == nil:
+		return possible
+	case l.cpu(u) >= cpuRelaxed:
+		return absent
+	case u.Throttled == nil:
+		return possible
+	case *u.Throttled >= throttledOften:
+		return present
+	default:
+		return absent
+	}
+}
+
+func (l lead) cpu(u *measure.Usage) float64 { return u.CPU / l.limits.CPU.Float() }
+
+func (l lead) memory(u *measure.Usage) float64 { return float64(u.Memory) / float64(l.limits.Memory) }
+
+// crossing returns the first window from which on at least two of three show a
+// symptom at least so clearly, or false. One that had begun before anybody
+// looked is followed back to where it began.
+func (l lead) crossing(in func(measure.Window) told, least told) (at int, ok bool) {
+	shows := func(i int) bool { return i >= 0 && i < len(l.windows) && in(l.windows[i]) >= least }
+	for i := l.from; i < len(l.windows); i++ {
+		if !shows(i) || !shows(i+1) && !shows(i+2) {
+			continue
+		}
+		for shows(i-1) || shows(i-2) {
+			if i--; !shows(i) {
+				i--
+			}
+		}
+		return i, true
+	}
+	return 0, false
+}
+
+// A candidate is a symptom that was there.
+type candidate struct {
+	symptom
+	at   int  // the window from which on
+	sure bool // neither that nor when could be otherwise
+}
+
+func (l lead) candidates() []candidate {
+	var out []candidate
+	for _, s := range l.symptoms() {
+		at, ok := l.crossing(s.in, possible)
+		surely, sure := l.crossing(s.in, present)
+		if ok {
+			out = append(out, candidate{s, at, sure && surely == at})
+		}
+	}
+	return out
+}
+
+// shortage returns which of CPU and memory was short first, or false where
+// neither was, or it isn't known.
+func shortage(all []candidate) (Label, bool) {
+	if len(all) == 0 {
+		return "", false
+	}
+	first := slices.MinFunc(all, func(a, b candidate) int { return cmp.Compare(a.at, b.at) })
+	i := slices.IndexFunc(all, func(c candidate) bool { return c.at <= first.at+int(together/time.Second) })
+	label := all[i].label
+	doubt := slices.ContainsFunc(all, func(c candidate) bool { return !c.sure })
+	rival := slices.ContainsFunc(all, func(c candidate) bool { return c.label != label })
+	named := slices.ContainsFunc(all, func(c candidate) bool { return c.sure || c.alone })
+	return label, named && (!doubt || !rival)
+}
+
+// cause names what kept the service from its objective.
+func (l lead) cause(breach *Breach) *Cause {
+	all := l.candidates()
+	if label, ok := shortage(all); ok {
+		evidence := l.evidence(all, label)
+		if label == CauseMemory {
+			evidence = append(evidence, leak(l.limits, l.windows)...)
+		}
+		return &Cause{Label: label, Evidence: evidence}
+	}
+	evidence := l.evidence(all, "")
+	for _, rule := range []struct {
+		label Label
+		says  func() []string
+	}{
+		{CauseBacklog, l.backlog},
+		{CauseConcurrency, l.capped},
+		{CauseApplication, func() []string { return l.misanswers(breach) }},
+		{CauseLeak, func() []string { return leak(l.limits, l.windows[:l.onset]) }},
+	} {
+		if says := rule.says(); len(says) > 0 {
+			return &Cause{Label: rule.label, Evidence: append(says, evidence...)}
+		}
+	}
+	return &Cause{Label: CauseUnknown, Evidence: evidence}
+}
+
+// evidence tells of all shortages, those of the cause first, and then how much
+// of the limits was used.
+func (l lead) evidence(all []candidate, label Label) []string {
+	top := l.worst()
+	if top == (worst{}) {
+		return []string{"the engine told nothing of the service's CPU and memory"}
+	}
+	var out []string
+	told := map[string]bool{}
+	for _, mine := range []bool{true, false} {
+		for _, c := range all {
+			_, seen := l.crossing(c.in, present)
+			if (c.label == label) != mine || !seen && !c.alone {
+				continue
+			}
+			text := c.says(top)
+			told[text] = true
+			out = append(out, fmt.Sprintf("%s, from %.0f s on", text, l.windows[c.at].Start.Seconds()))
+		}
+	}
+	for _, says := range []string{l.cpuUse(top), l.memoryUse(top)} {
+		if !told[says] {
+			out = append(out, says)
+		}
+	}
+	return out
+}
+
+// worst is the most that windows show of each.
+type worst struct {
+	seen                        bool
+	cpu, memory                 float64 // shares of the limits
+	throttled, faults, pressure float64 // less than 0 where it isn't known
+	cost                        float64 // CPU seconds of an answer
+}
+
+func (l lead) worst() worst {
+	top := worst{throttled: -1, faults: -1, pressure: -1}
+	for _, w := range l.windows[l.from:] {
+		u := w.Usage
+		if u == nil {
+			continue
+		}
+		top.seen = true
+		top.cpu, top.memory, top.cost = max(top.cpu, l.cpu(u)), max(top.memory, l.memory(u)), max(top.cost, costOf(w))
+		if u.Throttled != nil {
+			top.throttled = max(top.throttled, *u.Throttled)
+		}
+		if u.Faults != nil {
+			top.faults = max(top.faults, *u.Faults)
+		}
+		if u.Pressure != nil {
+			top.pressure = max(top.pressure, u.Pressure.Memory)
+		}
+	}
+	if !top.seen {
+		return worst{}
+	}
+	return top
+}
+
+func (l lead) cpuUse(top worst) string {
+	text := fmt.Sprintf("CPU %.2f of %s used", top.cpu*l.limits.CPU.Float(), l.limits.CPU)
+	if top.throttled >= 0 {
+		text += fmt.Sprintf(", stopped in %.0f %% of periods", 100*top.throttled)
+	}
+	return text
+}
+
+func (l lead) memoryUse(top worst) string {
+	text := fmt.Sprintf("working set %.0f of %.0f MiB", top.memory*l.limits.Memory.MiB(), l.limits.Memory.MiB())
+	if top.faults >= 1 {
+		text += fmt.Sprintf(", %s major page faults/s", whole(top.faults))
+	}
+	if top.pressure >= 0.005 {
+		text += fmt.Sprintf(", stalled for memory %.0f %% of the time", 100*top.pressure)
+	}
+	return text
+}
+
+func (l lead) collecting(top worst) string {
+	return fmt.Sprintf("an answer cost %s of CPU, %.1f times as much as at half the load, while memory was %.0f %% full: garbage collection",
+		Short(seconds(top.cost)), top.cost/l.cost.seconds, 100*top.memory)
+}
+
+func (l lead) bursting(top worst) string {
+	return fmt.Sprintf("stopped in %.0f %% of periods though it used little of its CPU in all: bursts", 100*top.throttled)
+}
+
+// cost is the CPU that an answer takes.
+type cost struct {
+	seconds float64
+	none    bool // nobody was answered at that load
+	unknown bool // what was used isn't known of every second
+}
+
+// costAtHalf returns the cost in the windows with about half of the users.
+func costAtHalf(windows []measure.Window, users float64) cost {
+	const from, to = 0.4, 0.6
+	var cpu, answers float64
+	for _, w := range windows {
+		if n := float64(w.Users); n < from*users || n > to*users || w.Sent == 0 {
+			continue
+		}
+		if w.Usage == nil {
+			return cost{unknown: true}
+		}
+		cpu += w.Usage.CPU * w.Length.Seconds()
+		answers += worked(w)
+	}
+	return cost{seconds: cpu / max(1, answers), none: cpu == 0 || answers == 0}
+}
+
+func costOf(w measure.Window) float64 {
+	if w.Usage == nil || worked(w) == 0 {
+		return 0
+	}
+	return w.Usage.CPU * w.Length.Seconds() / worked(w)
+}
+
+// worked returns how many requests a window's CPU was used for. Those whose
+// users have given up cost as much as others.
+func worked(w measure.Window) float64 { return float64(max(w.Sent, w.Answered)) }
+
+// backlog tells of connections that found the accept queue full, in at least
+// two of three windows.
+func (l lead) backlog() []string {
+	if _, ok := l.crossing(turnedAway, present); !ok {
+		return nil
+	}
+	all := measure.Window{}
+	for _, w := range l.windows[l.from:] {
+		all.Merge(w)
+	}
+	var out []string
+	if n := all.Network; n != nil && n.ListenOverflows+n.ListenDrops > 0 {
+		out = append(out, fmt.Sprintf("its accept queue was full for %d connections, and %d were dropped", n.ListenOverflows, n.ListenDrops))
+	}
+	if again, slow := retried(all.Connect); again {
+		out = append(out, fmt.Sprintf("%d of %d connections took whole seconds to open: they were dropped and tried again", slow, all.Connect.Count()))
+	}
+	return out
+}
+
+func turnedAway(w measure.Window) told {
+	dropped := w.Network != nil && w.Network.ListenOverflows+w.Network.ListenDrops > 0
+	if again, _ := retried(w.Connect); again || dropped {
+		return present
+	}
+	return absent
+}
+
+// retried reports whether connections were dropped and tried again: the kernel
+// does so after whole seconds (1, 3, 7; since Linux 6.5 also between), so that
+// those that take long take little more than those. slow is how many take long.
+func retried(h measure.Histogram) (again bool, slow uint64) {
+	const (
+		jitter = 200 * time.Millisecond
+		most   = 0.8
+		some   = 0.01
+	)
+	var whole uint64
+	for _, b := range h.Buckets() {
+		if b.Value < time.Second {
+			continue
+		}
+		slow += b.Count
+		if b.Value%time.Second < jitter {
+			whole += b.Count
+		}
+	}
+	return whole > 0 && float64(whole) >= most*float64(slow) && float64(slow) >= some*float64(h.Count()), slow
+}
+
+// relaxed reports whether CPU and memory are known, and were idle.
+func (l lead) relaxed() bool {
+	top := l.worst()
+	return top.seen && top.cpu < cpuRelaxed && top.memory < memoryRelaxed && top.throttled < throttledOften
+}
+
+// What a cap on concurrency looks like.
+const (
+	queuedTimes = 2.0 // what an answer takes at low load: from there on requests wait for one another
+	queuedLeast = 4   // windows in which they do
+	plateau     = 0.2 // of the slope at low load: answers don't grow
+	collapse    = 0.8 // of the answers: with fewer it isn't capped, but breaks down
+)
+
+// capped tells of answers that don't grow with the load, though requests wait
+// and nothing that the limits give is used up. By Little's law as many are
+// worked on at a time as are answered while one takes at low load.
+func (l lead) capped() []string {
+	low, full := l.queued()
+	if len(full) < queuedLeast || !l.relaxed() {
+		return nil
+	}
+	before, early, late := flow(low), flow(full[:len(full)/2]), flow(full[len(full)/2:])
+	if before.load == 0 || late.load <= early.load || late.answers < collapse*early.answers || late.answers == 0 {
+		return nil
+	}
+	if (late.answers-early.answers)/(late.load-early.load) >= plateau*before.answers/before.load {
+		return nil
+	}
+	return []string{
+		fmt.Sprintf("%s answers/s though the load grew from %s to %s %s, while CPU and memory were idle", whole(late.answers), whole(early.load), whole(late.load), l.unit),
+		fmt.Sprintf("an answer takes %s at low load, so about %s at a time: workers, a lock, or what it waits for", Short(l.service), whole(max(1, late.answers*l.service.Seconds()))),
+	}
+}
+
+// queued parts the windows in which requests waited for one another, to the
+// end, from those before.
+func (l lead) queued() (low, full []measure.Window) {
+	from := len(l.windows)
+	if l.service == 0 { // what an answer takes isn't known
+		return l.windows, nil
+	}
+	for ; from > 0; from-- {
+		h := l.windows[from-1].Response
+		if !h.IsZero() && float64(h.Mean()) < queuedTimes*float64(l.service) {
+			break
+		}
+	}
+	return l.windows[:from], l.windows[from:]
+}
+
+// whole writes x without a fraction.
+func whole(x float64) string { return Thousands(int(math.Round(x))) }
+
+// flowing is what windows had on average.
+type flowing struct{ load, answers float64 } // users, or arrivals a second; answers a second
+
+func flow(windows []measure.Window) (f flowing) {
+	var length float64
+	for _, w := range windows {
+		length += w.Length.Seconds()
+		f.load += float64(w.Users) * w.Length.Seconds()
+		f.answers += float64(w.Answered)
+	}
+	if length > 0 {
+		f.load, f.answers = f.load/length, f.answers/length
+	}
+	return f
+}
+
+// misanswers tells of wrong answers, where those are what failed.
+func (l lead) misanswers(breach *Breach) []string {
+	all := measure.Window{}
+	for _, w := range l.windows[l.onset:] {
+		all.Merge(w)
+	}
+	failed := breach != nil && (breach.Objective == "errors" || breach.Objective == "goodput")
+	if !failed || wrong(all) <= all.Failed()/2 || !l.relaxed() {
+		return nil
+	}
+	var kinds []string
+	for _, class := range []measure.Class{measure.BadStatus, measure.BadContent, measure.Protocol} {
+		if n := all.Errors[class]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(int(n)), class))
+		}
+	}
+	return []string{"wrong answers while CPU and memory were idle: " + strings.Join(kinds, ", ")}
+}
+
+// leak tells of memory that grows though the users don't.
+func leak(limits experiment.Limits, windows []measure.Window) []string {
+	const (
+		least  = 10   // windows
+		most   = 300  // points, evenly taken: their pairs are what costs
+		rising = 0.8  // share of the pairs of which the later is greater
+		notice = 0.01 // of the limit
+		within = time.Hour
+	)
+	points := memories(steady(windows), most)
+	if len(points) < least {
+		return nil
+	}
+	slope, rise := theilSen(points)
+	first, last := points[0], points[len(points)-1]
+	limit := float64(limits.Memory)
+	if rise < rising || last.bytes-first.bytes < notice*limit || slope <= 0 {
+		return nil
+	}
+	left := seconds(max(0, limit-last.bytes) / slope)
+	if left >= within {
+		return nil
+	}
+	return []string{fmt.Sprintf("memory grew by %.2f MiB/s over %.0f s though the load didn't: full %s later",
+		slope/float64(experiment.MiB), last.at-first.at, Short(left))}
+}
+
+// point is how much memory was used at an instant, in seconds.
+type point struct{ at, bytes float64 }
+
+// memories returns at most n of the windows' memories, the page cache left out
+// where that is known of all.
+func memories(windows []measure.Window, n int) []point {
+	windows = slices.DeleteFunc(slices.Clone(windows), func(w measure.Window) bool { return w.Usage == nil })
+	all := !slices.ContainsFunc(windows, func(w measure.Window) bool { return w.Usage.Anonymous == nil })
+	var out []point
+	for step := 1 + len(windows)/n; len(windows) > 0; windows = windows[min(step, len(windows)):] {
+		w := windows[0]
+		bytes := w.Usage.Memory
+		if all {
+			bytes = *w.Usage.Anonymous
+		}
+		out = append(out, point{w.End().Seconds(), float64(bytes)})
+	}
+	return out
+}
+
+// theilSen returns the median slope of all pairs, which no few outliers can
+// change (Sen, "Estimates of the regression coefficient based on Kendall's
+// tau", JASA 63, 1968), and the share of pairs that rise.
+func theilSen(points []point) (slope, rising float64) {
+	var slopes []float64
+	for i, a := range points {
+		for _, b := range points[i+1:] {
+			s := (b.bytes - a.bytes) / (b.at - a.at)
+			slopes = append(slopes, s)
+			if s > 0 {
+				rising++
+			}
+		}
+	}
+	slices.Sort(slopes)
+	return slopes[len(slopes)/2], rising / float64(len(slopes))
+}
