@@ -182,6 +182,17 @@ func TestCauseOfABreach(t *testing.T) {
 			[]string{"400 answers/s though the load grew from", "takes 20ms at low load, so about 8 at a time"},
 		},
 		{
+			"twice what was measured of four workers who take 20 ms each",
+			from(late(), 4, func(i int, w *measure.Window) {
+				answers := []int{194, 196, 192, 192}[min(i-4, 3)] * 2
+				took := []int{220, 800, 1300, 1600}[min(i-4, 3)]
+				*w = second(i, crowd(i), answers, time.Duration(took)*time.Millisecond)
+				w.Usage = usage(0.05, 0, 7)
+			})[:8],
+			analysis.CauseConcurrency,
+			[]string{"so about 8 at a time"},
+		},
+		{
 			"four hundred answers a second, and then ever fewer",
 			from(late(), 4, func(i int, w *measure.Window) {
 				n := max(50, 1000-120*i)

@@ -142,6 +142,13 @@ func (s span) judge(e *experiment.Experiment, limits experiment.Limits, now time
 	}
 }
 
+// thrashing reports whether the service is known to be short of memory. Then
+// the kernel keeps the host busy with reading its program again and again, and
+// the service has no use for the CPU that its limits promise.
+func thrashing(w measure.Window, limits experiment.Limits) bool {
+	return lead{limits: limits}.thrashes(w) == present
+}
+
 // starved reports whether the host kept from the service what its limits promise.
 func (s span) starved(limits experiment.Limits) bool {
 	for _, w := range s.windows {
@@ -149,7 +156,7 @@ func (s span) starved(limits experiment.Limits) bool {
 			continue
 		}
 		busy := w.Effort.HostIdle < hostIdleFloor || w.Effort.Steal > stealCeiling
-		if busy && !atLimit(w, limits) {
+		if busy && !atLimit(w, limits) && !thrashing(w, limits) {
 			return true
 		}
 	}

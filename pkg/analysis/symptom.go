@@ -436,7 +436,7 @@ func (l lead) relaxed() bool {
 // What a cap on concurrency looks like.
 const (
 	queuedTimes = 2.0 // what an answer takes at low load: from there on requests wait for one another
-	queuedLeast = 4   // windows in which they do
+	queuedLeast = 3   // windows in which they do
 	plateau     = 0.2 // of the slope at low load: answers don't grow
 	collapse    = 0.8 // of the answers: with fewer it isn't capped, but breaks down
 )

@@ -276,3 +276,23 @@ func TestReasonsAreWords(t *testing.T) {
 		}
 	}
 }
+
+// A service that thrashes at its memory limit keeps the host busy by itself.
+func TestAThrashingServiceIsNotTheHostsFault(t *testing.T) {
+	ws := ramp()
+	for i := 8; i < 15; i++ {
+		ws[i] = second(i, crowd(i), crowd(i), 3*time.Second)
+		ws[i].Effort = &measure.Effort{HostIdle: 0.01}
+		ws[i].Usage = &measure.Usage{CPU: 0.7, Memory: small.Memory}
+	}
+	if v := analysis.Judge(question(), result(ws, measure.Exit{})); v.Outcome != analysis.HostLimited {
+		t.Fatalf("a busy host, and nothing known of faults: %s", v.Outcome)
+	}
+	for i := 8; i < 15; i++ {
+		ws[i].Usage.Faults = new(9500.0)
+	}
+	v := analysis.Judge(question(), result(ws, measure.Exit{}))
+	if v.Outcome != analysis.Breached || v.Cause.Label != analysis.CauseMemory || v.LastPass.Users != 800 {
+		t.Errorf("got %s, %+v", v.Outcome, v.Cause)
+	}
+}
