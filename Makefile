@@ -20,11 +20,11 @@ build: ## build bin/sweep and bin/predictor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sweep ./cmd/predictor
 
 .PHONY: test
-test: engine build predictor fastapi ## run every test, those on live Docker too
+test: engine build predictor fastapi servers ## run every test, those on live Docker too
 	go test -timeout 30m -p 1 ./...
 
 .PHONY: race
-race: engine build predictor fastapi ## run every test with the race detector (needs a C compiler)
+race: engine build predictor fastapi servers ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 30m -p 1 ./...
 
 .PHONY: lint
@@ -43,7 +43,7 @@ $(GOLANGCI_LINT):
 
 .PHONY: bench
 bench: engine build predictor ## measure what the orchestration costs a trial, and what a prediction costs
-	go test -run '^$$' -bench . -skip '^BenchmarkLoad$$' -benchtime 1x ./cmd/sweep
+	go test -run '^$$' -bench . -skip '^Benchmark(Load|Calibrate)$$' -benchtime 1x ./cmd/sweep
 	go test -run '^$$' -bench . ./cmd/predictor/... ./pkg/...
 
 # One part of it: make bench-load PART=flat (or users, or many).
@@ -52,6 +52,14 @@ bench-load: build $(K6) $(VEGETA) ## measure the load generator beside wrk, hey,
 	@.ci/load-tools
 	SWEEP=$(CURDIR)/bin/sweep K6=$(CURDIR)/$(K6) VEGETA=$(CURDIR)/$(VEGETA) \
 		go test -run '^$$' -bench '^BenchmarkLoad$$/$(PART)' -benchtime 1x -timeout 60m ./cmd/sweep
+
+# One service of it, more often: make calibrate SERVICE=cpu ROUNDS=5. With
+# KEEP=DIR the experiments and their results stay there.
+ROUNDS := 1
+.PHONY: calibrate
+calibrate: engine build calibration ## hold what sweep finds against services whose capacity and fault are known (about five minutes)
+	SWEEP=$(CURDIR)/bin/sweep go test -run '^$$' -bench '^BenchmarkCalibrate$$/$(SERVICE)' -benchtime 1x \
+		-timeout 120m ./cmd/sweep -rounds $(ROUNDS) -keep '$(if $(KEEP),$(abspath $(KEEP)))'
 
 # Pinned too, and programs of their own: nothing of them is linked into ours.
 $(K6):
@@ -70,6 +78,11 @@ engine: ## make sure that a Docker engine answers
 predictor: engine build ## build the image of the embedded prediction service
 	docker build --quiet --tag sweep/predictor:dev --file cmd/predictor/Dockerfile bin
 
+.PHONY: calibration
+calibration: engine ## build the image of the services of known capacity
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sweep/internal/calibration
+	docker build --quiet --tag sweep/calibration:dev --file cmd/sweep/internal/calibration/Dockerfile bin
+
 .PHONY: base-image
 base-image: engine ## make debian:bookworm-slim where no registry has it (about a minute)
 	@compose/base-image.sh
@@ -78,6 +91,10 @@ base-image: engine ## make debian:bookworm-slim where no registry has it (about 
 fastapi: base-image ## build the image of the FastAPI service (a few minutes the first time)
 	docker build --quiet --tag sweep/fastapi:dev compose/fastapi
 
+.PHONY: servers
+servers: ## make sure that the servers are here which the generator is tested on
+	@.ci/load-tools test
+
 .PHONY: schema
 schema: ## write experiments/schema.json from the types
 	go generate ./pkg/experiment
@@ -85,4 +102,4 @@ schema: ## write experiments/schema.json from the types
 .PHONY: clean
 clean: ## remove what was built, not what was measured
 	rm -rf bin
-	-docker image rm --force sweep/predictor:dev sweep/fastapi:dev 2>/dev/null
+	-docker image rm --force sweep/predictor:dev sweep/fastapi:dev sweep/calibration:dev 2>/dev/null

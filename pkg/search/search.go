@@ -61,7 +61,9 @@ func Next(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 }
 
 // Left returns how many trials are still to be run. With a frontier it is how
-// many at most, besides the second starts of those that tell nothing.
+// many at most, besides the one start more of a cell of which those that are
+// asked for leave it open whether it passes, and what that comes to where it
+// stays open.
 func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) int {
 	if !Frontier(e) {
 		return len(remaining(e, verdicts, impossible))
@@ -121,10 +123,11 @@ func count(starts []analysis.Verdict) tally {
 }
 
 // settled reports whether a frontier starts a cell no more: a majority of the
-// starts that are asked for agrees, as many told something, or, starts that tell
-// nothing among them, one more was made.
+// starts that are asked for agrees; or as many told something, more of them this
+// than that; or one more than asked for was made.
 func (t tally) settled(repeats int) bool {
-	return 2*max(t.passes, t.fails) > repeats || t.passes+t.fails >= repeats || t.starts > repeats
+	told := t.passes+t.fails >= repeats && t.passes != t.fails
+	return 2*max(t.passes, t.fails) > repeats || told || t.starts > repeats
 }
 
 // A sight is what a frontier sees of an experiment.

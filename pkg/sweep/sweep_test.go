@@ -292,3 +292,56 @@ func results(m memory) []measure.Result {
 	}
 	return out
 }
+
+// TestAFrontierRunsNoMoreThanItTakes sweeps nine cells of which those with a
+// CPU or more and 300M or more carry the load, is interrupted on the way, and
+// goes on where it stopped.
+func TestAFrontierRunsNoMoreThanItTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, m, kept := question(), newModel(), memory{}
+		e.Search.Strategy = "frontier"
+		e.Matrix = experiment.Matrix{CPUs: []experiment.CPUs{5e8, 1e9, 2e9}, Memory: []experiment.Bytes{200 << 20, 300 << 20, 500 << 20}}
+		for _, l := range e.Matrix.Cells() {
+			if l.CPU < 1e9 || l.Memory < 300<<20 {
+				m.carries[l] = 450
+			}
+		}
+		var said []string
+		run := func(ctx context.Context, stop func(sweep.Progress)) error {
+			s := sweep.Sweep{
+				Experiment: e, Service: m, Generator: m, Recorder: kept,
+				Known: analysis.JudgeAll(e, results(kept)), Impossible: func(experiment.Limits) string { return "" },
+				Observe: func(p sweep.Progress) {
+					if p.Phase == sweep.Recorded {
+						said = append(said, fmt.Sprintf("%d of at most %d, %v: %s %s", p.Number, p.Of, p.AtMost, p.Trial.Slug(), p.Verdict.Outcome))
+					}
+					stop(p)
+				},
+			}
+			return s.Run(ctx)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		err := run(ctx, func(p sweep.Progress) {
+			if p.Number == 3 && p.Phase == sweep.Loading {
+				cancel()
+			}
+		})
+		if !errors.Is(err, context.Canceled) || len(said) != 2 {
+			t.Fatalf("%v after %q", err, said)
+		}
+		if err := run(t.Context(), ignore); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"1 of at most 5, true: 2cpu-500M-1 passed", "2 of at most 5, true: 0.5cpu-500M-1 oom_killed", "3 of at most 5, true: 1cpu-500M-1 passed",
+			"4 of at most 5, true: 1cpu-200M-1 oom_killed", "5 of at most 5, true: 1cpu-300M-1 passed",
+		}
+		if strings.Join(said, "\n") != strings.Join(want, "\n") {
+			t.Errorf("said %q, want %q", said, want)
+		}
+		s := analysis.Analyse(e, measure.Host{}, results(kept))
+		if s.Minimal == nil || s.Minimal.Limits != (experiment.Limits{CPU: 1e9, Memory: 300 << 20}) {
+			t.Errorf("%s", s.Answer)
+		}
+	})
+}
