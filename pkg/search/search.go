@@ -61,9 +61,8 @@ func Next(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 }
 
 // Left returns how many trials are still to be run. With a frontier it is how
-// many at most, besides the one start more of a cell of which those that are
-// asked for leave it open whether it passes, and what that comes to where it
-// stays open.
+// many at most, as long as starts tell something and those of a cell agree: where
+// they don't, it is started once more, and may stay undecided.
 func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) int {
 	if !Frontier(e) {
 		return len(remaining(e, verdicts, impossible))
