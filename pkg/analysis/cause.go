@@ -109,7 +109,7 @@ func (s scanned) instrument(e *experiment.Experiment) []string {
 			} else if w.Effort != nil {
 				out = append(out, fmt.Sprintf("host %.0f %% idle while the service had %.2f CPU at %.0f s", 100*w.Effort.HostIdle, w.Usage.CPU, sp.end().Seconds()))
 			}
-		case open, good, bad, silent:
+		case open, good, bad, silent, settling:
 			continue
 		}
 		if len(out) == 3 {

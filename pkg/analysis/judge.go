@@ -23,7 +23,8 @@ const (
 // has been seen decides the trial; then the load can be stopped, for [Judge]
 // will come to the same outcome.
 func Watch(e *experiment.Experiment, t experiment.Trial, series measure.Series) Verdict {
-	s, stall := scanUntilStall(e, t.Limits, series.Windows, series.At, false)
+	e = e.Of(t)
+	s, stall := scanUntilStall(e, t, series.Windows, series.At, false)
 	v := Verdict{Trial: t, LastPass: s.lastPass(e)}
 	switch {
 	case stall > 0:
@@ -33,19 +34,28 @@ func Watch(e *experiment.Experiment, t experiment.Trial, series measure.Series) 
 	case s.idle >= undecidedAfter:
 		v.Outcome = s.undecided()
 	}
+	return v.ofHold()
+}
+
+// ofHold takes the last pass away from a hold that failed: no level was held.
+func (v Verdict) ofHold() Verdict {
+	if v.Trial.Hold > 0 && v.Outcome != Passed {
+		v.LastPass = nil
+	}
 	return v
 }
 
 // Judge judges a trial that has ended. It depends on nothing but its
 // arguments, so it says the same whenever it is asked.
 func Judge(e *experiment.Experiment, r measure.Result) Verdict {
+	e = e.Of(r.Trial)
 	v := Verdict{Trial: r.Trial, PeakMemory: peakMemory(r), Warnings: append([]string(nil), r.Warnings...)}
 	windows, last := ended(r.Series.Windows), []measure.Window(nil)
 	dead := diedUnderLoad(r)
 	if dead {
 		windows, last = split(windows, r.Exit.At.Sub(r.Loaded))
 	}
-	s, stall := scanUntilStall(e, r.Trial.Limits, windows, r.Series.At, true)
+	s, stall := scanUntilStall(e, r.Trial, windows, r.Series.At, true)
 	s.end(windows, last)
 	v.LastPass = s.lastPass(e)
 	v.CPUSecondsPerRequest = cpuPerRequest(s)
@@ -63,6 +73,7 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	default:
 		s.conclude(e, &v)
 	}
+	v = v.ofHold()
 	v.Cause, v.Void = cause(e, v, r, s), s.void()
 	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), little(e, windows)} {
 		v.Warnings = append(v.Warnings, told...)
@@ -128,12 +139,12 @@ const (
 
 // scanUntilStall is scan up to where the service stopped answering, if it did:
 // stall is for how long at least, 0 if it didn't or had failed before.
-func scanUntilStall(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) (s scanned, stall time.Duration) {
-	at, stall := stalled(e, limits, windows)
+func scanUntilStall(e *experiment.Experiment, t experiment.Trial, windows []measure.Window, now time.Duration, ended bool) (s scanned, stall time.Duration) {
+	at, stall := stalled(e, t.Limits, windows)
 	if stall == 0 {
-		return scan(e, limits, windows, now, ended), 0
+		return scan(e, t, windows, now, ended), 0
 	}
-	if s = scan(e, limits, windows[:at], now, ended); s.proven {
+	if s = scan(e, t, windows[:at], now, ended); s.proven {
 		return s, 0
 	}
 	s.end(windows[:at], windows[at:at+1])
@@ -210,6 +221,7 @@ type scanned struct {
 	failed *check        // what the first bad span missed
 	idle   time.Duration // how long, at the end, spans have decided nothing
 	died   bool          // the last span is that in which the service died
+	from   time.Duration // from when on what is seen counts: a hold settles before
 
 	quickest time.Duration // the least median response time of a good span: what an answer takes at low load; 0: there is none
 }
@@ -220,22 +232,31 @@ const most = 0.5
 
 // scan marks spans in order. Two bad ones running are a failure; spans that
 // decide nothing count neither way.
-func scan(e *experiment.Experiment, limits experiment.Limits, windows []measure.Window, now time.Duration, ended bool) scanned {
+func scan(e *experiment.Experiment, t experiment.Trial, windows []measure.Window, now time.Duration, ended bool) scanned {
 	s := scanned{now: now, good: -1, latest: -1, bad: -1}
-	for i, sp := range spans(windows, ended) {
-		m, missed := sp.judge(e, limits, now)
+	if t.Hold > 0 {
+		s.from = e.Users.Measured()
+	}
+	for i, sp := range spans(windows, s.from, ended) {
+		m, missed := sp.judge(e, t.Limits, now)
+		if m == good {
+			s.quicken(sp.all.Response.Quantile(0.5))
+		}
+		if sp.all.Start < s.from {
+			m = settling
+		}
 		if m == open && !ended {
 			break
 		}
 		s.spans, s.marks = append(s.spans, sp), append(s.marks, m)
-		if m == good {
-			s.latest = i
-			s.quicken(sp.all.Response.Quantile(0.5))
-		}
 		switch {
+		case m == settling:
 		case s.proven: // what comes after the failure tells only of its course
+			if m == good {
+				s.latest = i
+			}
 		case m == good:
-			s.good, s.bad, s.failed, s.idle = i, -1, nil, 0
+			s.good, s.latest, s.bad, s.failed, s.idle = i, i, -1, nil, 0
 		case m == bad && s.bad >= 0:
 			s.proven, s.proof = true, i
 		case m == bad:
@@ -310,12 +331,12 @@ func (s scanned) firstFail(e *experiment.Experiment) *Level {
 
 // conclude decides a trial in which nothing failed for sure: it passed if the
 // seconds at the target bear it out.
-func (s scanned) conclude(e *experiment.Experiment, v *Verdict) {
+func (s *scanned) conclude(e *experiment.Experiment, v *Verdict) {
 	var held, counted, goods time.Duration
 	var at []measure.Window
 	var requests uint64
 	for i, sp := range s.spans {
-		if sp.all.Users < e.Users.Target || s.marks[i] == silent {
+		if sp.all.Users < e.Users.Target || s.marks[i] == silent || s.marks[i] == settling {
 			continue
 		}
 		held += sp.all.Length
@@ -327,21 +348,25 @@ func (s scanned) conclude(e *experiment.Experiment, v *Verdict) {
 			at, requests = append(at, sp.windows...), sp.requests
 		}
 	}
-	held = max(held, planned(e.Users)) // a load that was given up early held less
+	held = max(held, planned(e.Users, s.from)) // a load that was given up early held less
 	if goods > 0 && float64(counted) >= holdCounts*float64(held) && float64(goods) >= holdGood*float64(counted) {
 		hold := pool(at)
 		hold.all.Length, hold.requests = goods, requests
 		v.Outcome, v.LastPass = Passed, hold.level(e, s.now, s.quickest)
 		v.LastPass.At = s.spans[len(s.spans)-1].end()
+		if v.Trial.Hold > 0 {
+			s.prove(e, v)
+		}
 		return
 	}
 	v.Outcome = s.undecided()
 }
 
-// planned returns how long the ramp asks for the target, in whole seconds.
-func planned(u experiment.Users) (d time.Duration) {
+// planned returns how long the ramp asks for the target from some time on, in
+// whole seconds.
+func planned(u experiment.Users, from time.Duration) (d time.Duration) {
 	ramp := u.Ramp()
-	for at := time.Duration(0); at < ramp.Length(); at += time.Second {
+	for at := from; at < ramp.Length(); at += time.Second {
 		if n, _ := ramp.Users(at); n >= u.Target {
 			d += time.Second
 		}
@@ -358,7 +383,7 @@ func (s scanned) undecided() Outcome {
 			generator += sp.all.Length
 		case hostLimited:
 			host += sp.all.Length
-		case open, good, bad, silent:
+		case open, good, bad, silent, settling:
 		}
 	}
 	switch {

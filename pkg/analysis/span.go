@@ -37,8 +37,9 @@ func (s span) users() float64 {
 }
 
 // spans pools the windows that have ended. The last ones may be too few for a
-// span yet: they count only once the load has ended.
-func spans(windows []measure.Window, ended bool) []span {
+// span yet: they count only once the load has ended. What settles, before from,
+// isn't pooled with what is measured.
+func spans(windows []measure.Window, from time.Duration, ended bool) []span {
 	var out []span
 	var open []measure.Window
 	var requests uint64
@@ -49,7 +50,8 @@ func spans(windows []measure.Window, ended bool) []span {
 		open = append(open, w)
 		s := pool(open)
 		last := i == len(windows)-1 || windows[i+1].Length == 0
-		if s.all.Sent >= minRequests || len(open) == maxSpan || last && ended {
+		settled := w.Start < from && w.End() >= from
+		if s.all.Sent >= minRequests || len(open) == maxSpan || settled || last && ended {
 			requests += s.all.Sent
 			s.requests = requests
 			out = append(out, s)
@@ -108,6 +110,7 @@ const (
 	generatorLimited             // the load is invalid, or the objective didn't hold, but the generator was the limit: decides nothing
 	hostLimited                  // the objective didn't hold, but the host was the limit: decides nothing
 	silent                       // nothing was asked: decides nothing
+	settling                     // a hold isn't measured yet: decides nothing
 )
 
 // The host is called the limit where it is this busy while the service got
@@ -189,6 +192,8 @@ type check struct {
 	broken, decided bool
 	margin          float64 // ln(observed/limit): how far beyond the limit
 	missed          float64 // share of the requests that miss it, 0 to 1
+	of              uint64  // requests; 0 where the objective isn't a share of them
+	may             float64 // share of the requests that may miss it, 0 to 1
 }
 
 func (s span) checks(e *experiment.Experiment, now time.Duration) []check {
@@ -199,7 +204,7 @@ func (s span) checks(e *experiment.Experiment, now time.Duration) []check {
 		cs = append(cs, check{
 			Breach: Breach{Objective: "errors", Observed: percent(rate), Limit: limit.String()},
 			broken: failed > allowed, decided: failed+s.all.Pending() <= allowed,
-			margin: math.Log(rate / float64(*limit)), missed: rate,
+			margin: math.Log(rate / float64(*limit)), missed: rate, of: s.all.Sent, may: float64(*limit),
 		})
 	}
 	if limit := e.Objective.Goodput; limit != nil {
@@ -226,7 +231,7 @@ func (s span) quantiles(e *experiment.Experiment, now time.Duration) []check {
 		cs = append(cs, check{
 			Breach: Breach{Objective: q.Name, Observed: atLeast(observed, s.all.Response), Limit: experiment.Duration(q.Limit).String()},
 			broken: late > allowed, decided: late+young <= allowed,
-			margin: math.Log(float64(observed) / float64(q.Limit)), missed: float64(late) / float64(max(1, h.Count())),
+			margin: math.Log(float64(observed) / float64(q.Limit)), missed: float64(late) / float64(max(1, h.Count())), of: h.Count(), may: 1 - q.Q,
 		})
 	}
 	return cs

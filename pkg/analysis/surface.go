@@ -49,8 +49,10 @@ func Cells(e *experiment.Experiment, verdicts []Verdict, impossible func(experim
 	for _, l := range all.Cells() {
 		c := Cell{PriceHour: e.Price.Of(l), Starts: starts[l], Trials: len(starts[l]), Measured: len(starts[l]) > 0}
 		if c.Measured {
-			slices.SortStableFunc(c.Starts, func(a, b Verdict) int { return cmp.Compare(a.Trial.Replicate, b.Trial.Replicate) })
-			c.Verdict = joint(c.Starts)
+			slices.SortStableFunc(c.Starts, func(a, b Verdict) int {
+				return cmp.Or(cmp.Compare(a.Trial.Hold, b.Trial.Hold), cmp.Compare(a.Trial.Replicate, b.Trial.Replicate))
+			})
+			c.judge(e)
 		} else {
 			c.Trial, c.Outcome, c.Why = experiment.Trial{Limits: l, Replicate: 1}, NotMeasured, impossible(l)
 		}
@@ -113,8 +115,8 @@ func answer(s Surface, unit string) (*Minimal, string) {
 		return nil, unviable(s, measured, load, within)
 	}
 	best := slices.MinFunc(passed, Cheaper)
-	if best.Trials > 1 {
-		within += fmt.Sprintf(", in %d of %d starts", best.Passes(), best.Trials)
+	if n := len(best.Deciding); n > 1 {
+		within += fmt.Sprintf(", in %d of %d starts", best.Passes(), n)
 	}
 	cheaper := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return Cheaper(c, best) >= 0 })
 	if doubt := slices.DeleteFunc(slices.Clone(cheaper), fails); len(doubt) > 0 {

@@ -5,21 +5,23 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sweep/pkg/experiment"
 )
 
-// Passes returns how many of the cell's starts passed.
+// Passes returns how many of the starts that decide the cell passed.
 func (c Cell) Passes() int {
-	return count(c.Starts, func(v Verdict) bool { return v.Outcome == Passed })
+	return count(c.Deciding, func(v Verdict) bool { return v.Outcome == Passed })
 }
 
-// Fails returns how many of the cell's starts failed.
+// Fails returns how many of the starts that decide the cell failed.
 func (c Cell) Fails() int {
-	return count(c.Starts, func(v Verdict) bool { return v.Outcome.Failed() })
+	return count(c.Deciding, func(v Verdict) bool { return v.Outcome.Failed() })
 }
 
-// Agree returns how many of the cell's starts say what the cell says.
+// Agree returns how many of the starts that decide the cell say what it says.
 func (c Cell) Agree() int {
-	return count(c.Starts, func(v Verdict) bool { return agrees(v, c.Outcome) })
+	return count(c.Deciding, func(v Verdict) bool { return agrees(v, c.Outcome) })
 }
 
 func count(starts []Verdict, is func(Verdict) bool) (n int) {
@@ -39,17 +41,45 @@ func agrees(v Verdict, o Outcome) bool {
 	return o.Failed() == v.Outcome.Failed()
 }
 
-// joint judges a cell by all of its starts. The majority of those that tell
-// anything decides; where as many passed as failed, nobody knows. Of the starts
-// that agree with it the worst speaks for the cell, so that nothing is claimed
-// which one of them didn't bear out: its last pass is the least of theirs, its
-// first fail too, and its peak of memory the most.
+// judge judges a cell by all of its starts: what holds prove of it goes before
+// what ramps found.
+func (c *Cell) judge(e *experiment.Experiment) {
+	var ramps []Verdict
+	for _, v := range c.Starts {
+		c.PeakMemory = max(c.PeakMemory, v.PeakMemory)
+		if v.Trial.Hold == 0 {
+			ramps = append(ramps, v)
+		}
+	}
+	found, peak := Verdict{Outcome: Inconclusive}, c.PeakMemory
+	if len(ramps) > 0 {
+		found = joint(ramps)
+	}
+	c.Verdict, c.Deciding = found, ramps
+	if v, deciding, ok := proved(e, c.Starts, found); ok && (e.Search.Holds() || len(ramps) < len(c.Starts)) {
+		c.Verdict, c.Deciding = v, deciding
+		c.Proved = count(deciding, func(v Verdict) bool { return v.Trial.Hold > 0 }) > 0 || v.Outcome == Passed
+		passes, fails := c.Passes(), c.Fails()
+		if passes > 0 && fails > 0 {
+			c.Warnings = append([]string{divided(deciding, passes, fails)}, c.Warnings...)
+		}
+	}
+	c.Levels = Levels(e, c.Starts)
+	c.PeakMemory = peak
+	c.Trial = experiment.Trial{Limits: c.Starts[0].Trial.Limits, Hold: c.Verdict.Trial.Hold, Replicate: max(1, c.Verdict.Trial.Replicate)}
+}
+
+// joint judges a cell by its ramps. The majority of those that tell anything
+// decides; where as many passed as failed, nobody knows. Of the starts that
+// agree with it the worst speaks for the cell, so that nothing is claimed which
+// one of them didn't bear out: its last pass is the least of theirs, its first
+// fail too, and its peak of memory the most.
 func joint(starts []Verdict) Verdict {
 	if len(starts) == 1 {
 		return starts[0]
 	}
-	c := Cell{Starts: starts}
-	passes, fails := c.Passes(), c.Fails()
+	passes := count(starts, func(v Verdict) bool { return v.Outcome == Passed })
+	fails := count(starts, func(v Verdict) bool { return v.Outcome.Failed() })
 	said := slices.DeleteFunc(slices.Clone(starts), func(v Verdict) bool {
 		return passes+fails > 0 && !v.Outcome.Known() || passes > fails && v.Outcome.Failed() || fails > passes && v.Outcome == Passed
 	})

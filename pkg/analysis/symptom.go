@@ -63,7 +63,7 @@ func (s scanned) lead(e *experiment.Experiment, r measure.Result) lead {
 		}
 	}
 	for i, sp := range s.spans[:s.bad] {
-		if took := sp.all.Service.Mean(); s.marks[i] == good && took > 0 && (l.service == 0 || took < l.service) {
+		if took := sp.all.Service.Mean(); (s.marks[i] == good || s.marks[i] == settling) && took > 0 && (l.service == 0 || took < l.service) {
 			l.service = took
 		}
 	}

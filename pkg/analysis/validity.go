@@ -293,7 +293,7 @@ func Assess(e *experiment.Experiment, windows []measure.Window) Assessment {
 	var a Assessment
 	var all doubts
 	var length time.Duration
-	for _, s := range spans(windows, true) {
+	for _, s := range spans(windows, 0, true) {
 		length += s.all.Length
 		rs := s.doubts(e)
 		switch rs.validity() {
@@ -322,7 +322,7 @@ func (s scanned) degraded(e *experiment.Experiment) []string {
 	var all doubts
 	var length time.Duration
 	for i, sp := range s.spans {
-		if s.marks[i] == generatorLimited || s.marks[i] == hostLimited {
+		if s.marks[i] == generatorLimited || s.marks[i] == hostLimited || s.marks[i] == settling {
 			continue
 		}
 		rs := sp.doubts(e)

@@ -103,6 +103,7 @@ type Verdict struct {
 	Breach    *Breach
 	Cause     *Cause // nil for a trial that passed
 
+	Confidence           float64          // of a hold: with which it shows that the objective holds, or that it doesn't, 0 to 1; 0 where seconds running decided
 	PeakMemory           experiment.Bytes // 0 where it isn't known
 	CPUSecondsPerRequest float64          // 0 where it isn't known
 	Void                 []Stretch        // what decided nothing, for the generator or the host was the limit
@@ -127,7 +128,10 @@ type Cell struct {
 	Measured  bool              // false: nothing was run here
 	Why       string            // why the host can't run it, where that is so
 	Trials    int               // fresh starts that were run
-	Starts    []Verdict         // of each of them, by replicate
+	Starts    []Verdict         // of each of them: ramps, then holds from the lowest level up, by replicate
+	Deciding  []Verdict         // of those the ones that decide: of the holds those at the bound, else the ramps
+	Levels    []Held            // the levels that were held, the lowest first
+	Proved    bool              // holds, not only a ramp, say what the verdict says
 	Inferred  Inference         // what follows for it, where it tells nothing itself
 	From      experiment.Limits // the measured cell that it follows from, where it does
 	PriceHour float64           // dollars

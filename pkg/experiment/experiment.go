@@ -168,6 +168,7 @@ type Users struct {
 	Rate     *Rate    `yaml:"rate,omitempty" doc:"instead of target: how many requests a second it must carry, such as 500/s; nobody waits for an answer"`
 	RampOver Duration `yaml:"ramp,omitempty" doc:"how long the way from 0 to the target takes, every user at an instant of its own"`
 	Hold     Duration `yaml:"hold,omitempty" doc:"how long the target is held after the ramp; default 30s"`
+	Settle   Duration `yaml:"settle" doc:"how long a level settles before it is measured, where a trial of its own holds it; default 10s"`
 	Stages   []Stage  `yaml:"stages,omitempty" doc:"instead of ramp and hold: the way to the target in parts"`
 	Stairs   *Stairs  `yaml:"stairs,omitempty" doc:"instead of ramp and hold: the way to the target in equal steps, each of which is held"`
 	Wait     Wait     `yaml:"wait,omitempty" doc:"how long a user waits between an answer and its next request; default constant 1s; with rate there is none"`
@@ -303,10 +304,22 @@ func (o Objective) String() string {
 
 // Search says which trials to run.
 type Search struct {
-	Strategy string `yaml:"strategy" enum:"exhaustive,frontier" doc:"exhaustive: every cell; frontier: as few cells as show the cheapest that carries the load"`
-	Repeats  int    `yaml:"repeats" doc:"fresh starts of each cell, the majority of which decides; default 1"`
-	Seed     int64  `yaml:"seed" doc:"makes random choices repeatable, such as the order of repeats; default 1"`
+	Strategy  string `yaml:"strategy" enum:"exhaustive,frontier" doc:"exhaustive: every cell; frontier: as few cells as show the cheapest that carries the load"`
+	Preset    string `yaml:"preset" enum:"quick,standard,certify" doc:"quick: what a ramp finds; standard, the default: holds prove where each cell fails; certify: that the answer is the least is shown on three fresh starts too"`
+	Precision Share  `yaml:"precision" doc:"how far the last level that held may be below the first that didn't, as a share of it; default 5%"`
+	Repeats   int    `yaml:"repeats" doc:"fresh starts, the majority of which decides: of each cell with quick, else of each level that is held; default 1"`
+	Seed      int64  `yaml:"seed" doc:"makes random choices repeatable, such as the order of trials; default 1"`
 }
+
+// What Search.Preset may be.
+const (
+	Quick    = "quick"
+	Standard = "standard"
+	Certify  = "certify"
+)
+
+// Holds reports whether what a ramp finds is proved by holds.
+func (s Search) Holds() bool { return s.Preset == Standard || s.Preset == Certify }
 
 // Price is what an hour of each resource costs, in dollars. The default is AWS
 // Fargate's list price in us-east-1 for Linux on x86 (June 2026).

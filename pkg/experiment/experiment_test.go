@@ -30,9 +30,9 @@ func TestDefaults(t *testing.T) {
 		Service:   experiment.Service{Image: "x", Port: 80, Ready: experiment.Ready{Within: 60 * second}},
 		Request:   experiment.Request{Method: "GET", Path: "/", Connections: "keep-alive", Protocol: "http", Timeout: 10 * second, Expect: experiment.Expect{Status: []int{200}}},
 		Matrix:    experiment.Matrix{CPUs: []experiment.CPUs{1e9}, Memory: []experiment.Bytes{200 * experiment.MiB}},
-		Users:     experiment.Users{Target: 10, RampOver: 60 * second, Hold: 30 * second, Wait: experiment.Wait{Constant: &second}, From: "service"},
+		Users:     experiment.Users{Target: 10, RampOver: 60 * second, Hold: 30 * second, Settle: 10 * second, Wait: experiment.Wait{Constant: &second}, From: "service"},
 		Objective: experiment.DefaultObjective(),
-		Search:    experiment.Search{Strategy: "exhaustive", Repeats: 1, Seed: 1},
+		Search:    experiment.Search{Strategy: "exhaustive", Preset: "standard", Precision: 0.05, Repeats: 1, Seed: 1},
 		Price:     experiment.Price{CPUHour: 0.04048, GiBHour: 0.004445},
 	}
 	for _, objective := range []string{"", "objective: {}"} {

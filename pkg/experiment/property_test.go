@@ -76,7 +76,11 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 			},
 			Matrix: matrices().Draw(t, "matrix"),
 			Users:  loads().Draw(t, "users"),
-			Search: experiment.Search{Strategy: "exhaustive", Repeats: 1, Seed: rapid.Int64().Draw(t, "seed")},
+			Search: experiment.Search{
+				Strategy: "exhaustive", Repeats: 1, Seed: rapid.Int64().Draw(t, "seed"),
+				Preset:    rapid.SampledFrom([]string{"quick", "standard", "certify"}).Draw(t, "preset"),
+				Precision: experiment.Share(rapid.IntRange(5, 500).Draw(t, "precision")) / 1000,
+			},
 			Price: experiment.Price{
 				CPUHour: rapid.Float64Range(0, 1e6).Draw(t, "cpu_hour"),
 				GiBHour: rapid.Float64Range(0, 1e-6).Draw(t, "gib_hour"),

@@ -225,12 +225,3 @@ func (l Limits) String() string { return fmt.Sprintf("%s CPU / %s", l.CPU, l.Mem
 
 // Slug returns the form that file names use: "2cpu-500M".
 func (l Limits) Slug() string { return fmt.Sprintf("%scpu-%s", l.CPU, l.Memory) }
-
-// Trial is one fresh start of the service in one cell.
-type Trial struct {
-	Limits    Limits `json:"limits"`
-	Replicate int    `json:"replicate"` // from 1
-}
-
-// Slug returns the form that file names use: "2cpu-500M-1".
-func (t Trial) Slug() string { return fmt.Sprintf("%s-%d", t.Limits.Slug(), t.Replicate) }

@@ -19,10 +19,15 @@ const (
 	maxUsers  = 1_000_000
 	maxCells  = 10_000
 	maxLength = 7 * 24 * time.Hour
+	maxSettle = time.Hour
 	maxSteps  = 1000
 	maxStarts = 1000 // of a cell
 	maxName   = 64
-	maxBody   = 1 << 20 // of a body_file, in bytes
+
+	minPrecision = 0.005 // under it a service's own unevenness decides
+	maxPrecision = 0.5
+
+	maxBody = 1 << 20 // of a body_file, in bytes
 )
 
 // unsupported is what a file may ask for in its final form, but what isn't
@@ -329,6 +334,8 @@ func (d *decoder) checkUsers(u *Users) {
 		length += s.Over.Std().Seconds() + s.Hold.Std().Seconds()
 	}
 	d.demand(length <= maxLength.Seconds(), "users", "would last %.0f hours, but at most %.0f are allowed", length/3600, maxLength.Hours())
+	otherwise(d, "users.settle", &u.Settle, Duration(10*time.Second))
+	d.demand(u.Settle.Std() <= maxSettle, "users.settle", "is %s, but must be at most %s", u.Settle, Duration(maxSettle))
 	otherwise(d, "users.from", &u.From, "service")
 	if u.Open() {
 		d.demand(!d.given("users.wait"), "users.wait", "belongs to target: with a rate nobody waits for an answer")
@@ -437,8 +444,11 @@ func (d *decoder) checkObjective(e *Experiment) {
 
 func (d *decoder) checkSearch(s *Search) {
 	otherwise(d, "search.strategy", &s.Strategy, "exhaustive")
+	otherwise(d, "search.preset", &s.Preset, Standard)
+	otherwise(d, "search.precision", &s.Precision, 0.05)
 	otherwise(d, "search.repeats", &s.Repeats, 1)
 	otherwise(d, "search.seed", &s.Seed, 1)
+	d.demand(s.Precision >= minPrecision && s.Precision <= maxPrecision, "search.precision", "is %s, but must be from %s to %s", s.Precision, Share(minPrecision), Share(maxPrecision))
 	d.demand(s.Repeats >= 1 && s.Repeats <= maxStarts, "search.repeats", "is %d, but must be from 1 to %d", s.Repeats, maxStarts)
 }
 

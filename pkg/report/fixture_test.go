@@ -88,6 +88,7 @@ func runOf(answer string, results []measure.Result, cells ...analysis.Cell) Run 
 		c.Trial.Replicate = 1
 		if c.Measured {
 			c.Trials, c.Starts = 1, []analysis.Verdict{c.Verdict}
+			c.Deciding = c.Starts
 		}
 	}
 	return Run{
@@ -230,7 +231,7 @@ func repeated() Run {
 		for n := range starts {
 			starts[n].Trial = experiment.Trial{Limits: c.Trial.Limits, Replicate: n + 1}
 		}
-		c.Trials, c.Starts = len(starts), starts
+		c.Trials, c.Starts, c.Deciding = len(starts), starts, starts
 	}
 	r.Surface.Cells[1].Warnings = []string{"of 3 starts 2 passed, 1 failed"}
 	return r.withMinimal(1)

@@ -98,7 +98,8 @@ func (r Run) trials() []experiment.Trial {
 		ts = append(ts, res.Trial)
 	}
 	slices.SortFunc(ts, func(a, b experiment.Trial) int {
-		return cmp.Or(cmp.Compare(a.Limits.CPU, b.Limits.CPU), cmp.Compare(a.Limits.Memory, b.Limits.Memory), cmp.Compare(a.Replicate, b.Replicate))
+		return cmp.Or(cmp.Compare(a.Limits.CPU, b.Limits.CPU), cmp.Compare(a.Limits.Memory, b.Limits.Memory),
+			cmp.Compare(a.Hold, b.Hold), cmp.Compare(a.Replicate, b.Replicate))
 	})
 	return slices.Compact(ts)
 }

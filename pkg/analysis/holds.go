@@ -1,0 +1,167 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"sweep/pkg/experiment"
+)
+
+// Class is what the holds of one level say of it together.
+type Class string
+
+// The classes of a level.
+const (
+	Undecided Class = "undecided"
+	Lower     Class = "lower" // it holds: a lower bound of the capacity
+	Upper     Class = "upper" // it doesn't: an upper bound
+)
+
+// Classify says what holds of one level, all of them equally long, say of it
+// together, where the majority of starts is to decide. It is the load
+// classification of MLRsearch (RFC 9971, "Multiple Loss Ratio Search", appendix
+// A) with an exceed ratio of one half and a goal duration of so many holds: a
+// level is decided as soon as what is still missing couldn't change it.
+func Classify(passed, failed, starts int) Class {
+	const exceed = 0.5
+	whole := float64(max(starts, (passed+failed)|1)) // odd: a tie decides nothing
+	pessimistic := whole-float64(passed) <= exceed*whole
+	optimistic := float64(failed) <= exceed*whole
+	switch {
+	case pessimistic && optimistic:
+		return Lower
+	case !pessimistic && !optimistic:
+		return Upper
+	default:
+		return Undecided
+	}
+}
+
+// Held is a level at which holds were run.
+type Held struct {
+	Users  int
+	Passed int // holds that did
+	Failed int // likewise
+	Untold int // holds that told nothing
+	Class  Class
+}
+
+// Levels returns what the starts of one cell prove of each level, the lowest
+// first. A ramp that passed has held the target.
+func Levels(e *experiment.Experiment, starts []Verdict) []Held {
+	at := map[int]*Held{}
+	for _, v := range starts {
+		users := v.Trial.Hold
+		if users == 0 {
+			if v.Outcome != Passed {
+				continue // a ramp finds, a hold proves
+			}
+			users = e.Users.Target
+		}
+		h := at[users]
+		if h == nil {
+			h = &Held{Users: users}
+			at[users] = h
+		}
+		switch {
+		case v.Outcome == Passed:
+			h.Passed++
+		case v.Outcome.Failed():
+			h.Failed++
+		default:
+			h.Untold++
+		}
+	}
+	var out []Held
+	for _, h := range at {
+		h.Class = Classify(h.Passed, h.Failed, e.Search.Repeats)
+		out = append(out, *h)
+	}
+	slices.SortFunc(out, func(a, b Held) int { return cmp.Compare(a.Users, b.Users) })
+	return out
+}
+
+// Bounds returns the least level that doesn't hold, and the greatest below it
+// that does: what holds above an upper bound was luck (the relevant bounds of
+// RFC 9971). Either is nil where there is none.
+func Bounds(levels []Held) (lower, upper *Held) {
+	for i, h := range levels {
+		switch h.Class {
+		case Lower:
+			lower = &levels[i]
+		case Upper:
+			return lower, &levels[i]
+		case Undecided:
+		}
+	}
+	return lower, nil
+}
+
+// proved returns what holds say of a cell, given what its ramps say; false
+// where they say nothing yet.
+func proved(e *experiment.Experiment, starts []Verdict, found Verdict) (v Verdict, deciding []Verdict, ok bool) {
+	lower, upper := Bounds(Levels(e, starts))
+	at := func(h *Held, fits func(Outcome) bool) []Verdict {
+		return slices.DeleteFunc(slices.Clone(starts), func(v Verdict) bool {
+			ramp := v.Trial.Hold == 0 && v.Outcome == Passed && h.Users == e.Users.Target
+			return v.Trial.Hold != h.Users && !ramp || !fits(v.Outcome)
+		})
+	}
+	passed := func(o Outcome) bool { return o == Passed }
+	every := func(Outcome) bool { return true }
+	switch {
+	case upper != nil:
+		failed := at(upper, Outcome.Failed)
+		v = slices.MinFunc(failed, worse)
+		v.Cause = blamed(v, append(failed, starts...))
+		v.LastPass = nil
+		if lower != nil {
+			v.LastPass = slices.MinFunc(at(lower, passed), worse).LastPass
+		}
+		return v, at(upper, every), true
+	case lower != nil && lower.Users >= e.Users.Target:
+		v = slices.MinFunc(at(lower, passed), worse)
+		if found.Outcome.Failed() {
+			v.Warnings = append(slices.Clone(v.Warnings), fmt.Sprintf("a ramp failed at %s, but a fresh start held %s", failedAt(found, e), Thousands(lower.Users)))
+		}
+		return v, at(lower, every), true
+	default:
+		return found, nil, false
+	}
+}
+
+func failedAt(v Verdict, e *experiment.Experiment) string {
+	if v.FirstFail == nil {
+		return "once"
+	}
+	return Thousands(v.FirstFail.Users) + " " + e.Users.Unit()
+}
+
+// blamed returns the cause that most of a cell's failed starts name. A hold
+// shows what is short for long, a ramp how it came to that; neither is always
+// clearer. Where as many name one as another, the first of them stands.
+func blamed(v Verdict, starts []Verdict) *Cause {
+	votes, seen := map[Label]int{}, map[experiment.Trial]bool{}
+	all := 0
+	for _, s := range starts {
+		if s.Cause == nil || !s.Outcome.Failed() || s.Cause.Label == CauseUnknown || seen[s.Trial] {
+			continue
+		}
+		seen[s.Trial] = true
+		votes[s.Cause.Label]++
+		all++
+	}
+	best := v.Cause
+	for _, s := range starts {
+		if s.Cause != nil && votes[s.Cause.Label] > 0 && (best == nil || votes[s.Cause.Label] > votes[best.Label]) {
+			best = s.Cause
+		}
+	}
+	if best == nil || all == votes[best.Label] {
+		return best
+	}
+	told := *best
+	told.Evidence = append(slices.Clone(best.Evidence), fmt.Sprintf("%d of %d failed starts say so", votes[best.Label], all))
+	return &told
+}

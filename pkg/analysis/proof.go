@@ -1,0 +1,133 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+	"gonum.org/v1/gonum/stat"
+
+	"sweep/pkg/experiment"
+)
+
+// A hold that no two bad seconds running have ended is looked at as a whole,
+// once, when it is over. So many requests say with some confidence that the
+// share of those that miss an objective is within what may miss it, or that it
+// isn't: an exact binomial test on either side, as MLPerf's LoadGen makes it
+// (mlcommons/inference, loadgen/early_stopping.cc), but without its stopping
+// early. Between the two the hold is inconclusive.
+//
+// Requests of one second are late together, which the test doesn't know: the
+// counts are divided by how much more the seconds differ than chance would have
+// it (the design effect, from the variance of the seconds' counts over their
+// mean; Kish, "Survey Sampling", 1965).
+
+// Confidence that a hold has to show its outcome with.
+const (
+	confidence          = 0.95
+	confidenceCertified = 0.99
+)
+
+func asked(s experiment.Search) float64 {
+	if s.Preset == experiment.Certify {
+		return confidenceCertified
+	}
+	return confidence
+}
+
+// sample is how many requests there were of which some may miss an objective,
+// and how many did, after the design effect.
+type sample struct {
+	of, missed float64
+	may        float64 // share that may miss it, 0 to 1
+}
+
+// newSample takes the seconds' counts together.
+func newSample(of, missed []float64, may float64) sample {
+	effect := 1.0
+	if len(missed) > 1 {
+		if mean, variance := stat.MeanVariance(missed, nil); mean > 0 {
+			effect = max(1, variance/mean)
+		}
+	}
+	s := sample{may: may}
+	for i := range of {
+		s.of, s.missed = s.of+of[i]/effect, s.missed+missed[i]/effect
+	}
+	return s
+}
+
+// within returns the confidence, 0 to 1, that no more miss the objective than
+// may: how unlikely so few would be if more did.
+func (s sample) within() float64 {
+	if s.missed >= s.of {
+		return 0
+	}
+	return 1 - mathext.RegIncBeta(s.of-s.missed, s.missed+1, 1-s.may) // 1 - P(X <= missed)
+}
+
+// beyond returns the confidence, 0 to 1, that more miss the objective than may.
+func (s sample) beyond() float64 {
+	switch {
+	case s.missed <= 0:
+		return 0
+	case s.missed >= s.of:
+		return 1 - math.Pow(s.may, s.of)
+	}
+	return mathext.RegIncBeta(s.of-s.missed+1, s.missed, 1-s.may) // P(X < missed)
+}
+
+// few reports whether even if none missed the objective, so many requests
+// couldn't show that it holds.
+func (s sample) few(asked float64) bool {
+	return 1-math.Pow(1-s.may, s.of) < asked
+}
+
+// prove holds a hold that passed second by second against its objectives as a
+// whole. Goodput, and objectives that nothing may miss, are no matter of chance.
+func (s *scanned) prove(e *experiment.Experiment, v *Verdict) {
+	of, missed := map[string][]float64{}, map[string][]float64{}
+	var whole []int
+	for i, sp := range s.spans {
+		if s.marks[i] != good && s.marks[i] != bad {
+			continue
+		}
+		whole = append(whole, i)
+		for _, c := range sp.checks(e, s.now) {
+			of[c.Objective] = append(of[c.Objective], float64(c.of))
+			missed[c.Objective] = append(missed[c.Objective], c.missed*float64(c.of))
+		}
+	}
+	v.Confidence = 1
+	for _, c := range s.pooled(whole).checks(e, s.now) {
+		if c.of == 0 || c.may == 0 {
+			continue
+		}
+		seen, want := newSample(of[c.Objective], missed[c.Objective], c.may), asked(e.Search)
+		v.Confidence = min(v.Confidence, seen.within())
+		switch {
+		case seen.within() >= want:
+		case seen.beyond() >= want:
+			v.Outcome, v.Breach, v.FirstFail, v.Confidence = Breached, &c.Breach, v.LastPass, seen.beyond()
+			s.bad, s.proof = whole[0], whole[len(whole)-1]
+			return
+		case seen.few(want) && c.missed <= c.may:
+			v.Warnings = append(v.Warnings, fmt.Sprintf("%s requests show %s with %s confidence only; a longer hold would show more",
+				Thousands(int(c.of)), c.Objective, percent(seen.within())))
+		default:
+			v.Outcome = Inconclusive
+			v.Warnings = append(v.Warnings, fmt.Sprintf("%s of %s requests missed %s, of which %s may: too near to tell",
+				percent(c.missed), Thousands(int(c.of)), c.Objective, percent(c.may)))
+		}
+	}
+}
+
+// pooled returns some of the spans as one.
+func (s scanned) pooled(which []int) span {
+	all := s.spans[which[0]]
+	all.windows = nil
+	for _, i := range which {
+		all.windows = append(all.windows, s.spans[i].windows...)
+	}
+	return pool(all.windows)
+}
