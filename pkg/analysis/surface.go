@@ -32,6 +32,9 @@ func Conclude(e *experiment.Experiment, verdicts []Verdict, impossible func(expe
 	s.Warnings = upside(inversions(s.Cells))
 	s.Frontier = frontier(s.Cells)
 	s.Minimal, s.Answer = answer(s, e.Users.Unit())
+	if s.Minimal != nil {
+		s.Minimal.Certificate = certificate(s.Cells, s.Minimal.Limits, s.Target)
+	}
 	return s
 }
 

@@ -82,3 +82,23 @@ func upside(upsets []inversion) []string {
 
 // Upset reports whether a cell failed though one within it passed.
 func Upset(cells []Cell) bool { return len(inversions(cells)) > 0 }
+
+// Covered reports whether a cell's failure follows from that of a bigger one.
+func Covered(cells []Cell, c Cell) bool {
+	return slices.ContainsFunc(cells, func(d Cell) bool {
+		return d.Outcome.Failed() && d.Trial.Limits != c.Trial.Limits && c.Trial.Limits.Within(d.Trial.Limits)
+	})
+}
+
+// Inverted returns the measured cells that are part of an inversion.
+func Inverted(cells []Cell) []experiment.Limits {
+	var out []experiment.Limits
+	for _, v := range inversions(cells) {
+		for _, l := range []experiment.Limits{v.passed.Trial.Limits, v.failed.Trial.Limits} {
+			if !slices.Contains(out, l) {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}

@@ -154,4 +154,6 @@ type Minimal struct {
 	Limits    experiment.Limits
 	PriceHour float64 // dollars
 	Headroom  float64 // users carried over users asked for: at least 1
+
+	Certificate string // on what fresh starts the claim rests that it is the least; empty where it isn't certified
 }

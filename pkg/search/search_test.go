@@ -37,7 +37,7 @@ func TestEveryCellIsPlannedOnceAndInterruptionsChangeNothing(t *testing.T) {
 		plan := search.Plan(e)
 		var known []analysis.Verdict
 		for i, trial := range plan {
-			if left := search.Left(e, known, possible); left != len(plan)-i || search.Recorded(e, known) != i {
+			if left := search.Left(e, known, possible).Trials(); left != len(plan)-i || search.Recorded(e, known) != i {
 				t.Errorf("after %d trials %d are recorded and %d are left", i, search.Recorded(e, known), left)
 			}
 			next, ok := search.Next(e, known, possible)
@@ -105,8 +105,8 @@ func TestCellsThatTheHostCannotRunAreLeftOut(t *testing.T) {
 	for _, strategy := range []string{"exhaustive", "frontier"} {
 		e.Search.Strategy = strategy
 		next, ok := search.Next(e, nil, small)
-		if !ok || next.Slug() != "1cpu-200M-1" || search.Left(e, nil, small) != 1 {
-			t.Errorf("%s: %v of %d", strategy, next, search.Left(e, nil, small))
+		if !ok || next.Slug() != "1cpu-200M-1" || search.Left(e, nil, small).Trials() != 1 {
+			t.Errorf("%s: %v of %d", strategy, next, search.Left(e, nil, small).Trials())
 		}
 	}
 }
