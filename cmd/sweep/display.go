@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
+	"sweep/pkg/search"
 	"sweep/pkg/sweep"
 )
 
@@ -116,11 +119,11 @@ func (d *display) load(s *measure.Series, t *measure.Tick, length time.Duration)
 }
 
 func heading(p sweep.Progress) string {
-	of := "of"
-	if p.AtMost {
-		of = "of at most"
+	text := fmt.Sprintf("trial %d of %s  %-14s ", p.Number, bounded(p.Bound, strconv.Itoa(p.Of)), p.Trial.Limits)
+	if p.Trial.Hold > 0 {
+		text += fmt.Sprintf("holds %s: ", analysis.Thousands(p.Trial.Hold))
 	}
-	return fmt.Sprintf("trial %d %s %d  %-14s ", p.Number, of, p.Of, p.Trial.Limits)
+	return text
 }
 
 // loading describes the last second of load.
@@ -131,7 +134,7 @@ func (d *display) loading(p sweep.Progress) string {
 	}
 	now := p.Tick.Sum() // what came in the last second, whenever it was due
 	parts := []string{
-		fmt.Sprintf("%s/%s %s", analysis.Thousands(w.Users), analysis.Thousands(d.target), d.unit),
+		fmt.Sprintf("%s/%s %s", analysis.Thousands(w.Users), analysis.Thousands(d.goal(p)), d.unit),
 		analysis.Thousands(int(now.Done)) + " req/s",
 		"p95 " + analysis.Short(now.Response.Quantile(0.95)),
 		fmt.Sprintf("%d errors", now.Failed()),
@@ -139,8 +142,15 @@ func (d *display) loading(p sweep.Progress) string {
 	if u := w.Usage; u != nil {
 		parts = append(parts, fmt.Sprintf("CPU %.2f", u.CPU), fmt.Sprintf("%.0f MiB", u.Memory.MiB()))
 	}
-	return strings.Join(append(parts, "at most "+p.TimeLeft.Round(time.Second).String()+" left"), "  ")
+	bound := "at most "
+	if p.Bound == search.About {
+		bound = "about "
+	}
+	return strings.Join(append(parts, bound+p.TimeLeft.Round(time.Second).String()+" left"), "  ")
 }
+
+// goal is the load that a trial comes to.
+func (d *display) goal(p sweep.Progress) int { return cmp.Or(p.Trial.Hold, d.target) }
 
 // short is loading for a terminal of 80 columns.
 func (d *display) short(p sweep.Progress) string {
@@ -149,7 +159,7 @@ func (d *display) short(p sweep.Progress) string {
 		return heading(p)
 	}
 	text := fmt.Sprintf("%d/%d %s %s/%s %s %s/s p95 %s %d err", p.Number, p.Of, p.Trial.Limits.Slug(),
-		analysis.Thousands(w.Users), analysis.Thousands(d.target), d.unit, analysis.Thousands(int(now.Done)),
+		analysis.Thousands(w.Users), analysis.Thousands(d.goal(p)), d.unit, analysis.Thousands(int(now.Done)),
 		analysis.Short(now.Response.Quantile(0.95)), now.Failed())
 	if u := w.Usage; u != nil {
 		text += fmt.Sprintf(" %.2f CPU %.0fM", u.CPU, u.Memory.MiB())

@@ -38,11 +38,34 @@ func planVerb(c console) *cli.Command {
 type planned struct {
 	Schema   string         `json:"schema"`
 	Strategy string         `json:"strategy"`
+	Preset   string         `json:"preset"`
 	Repeats  int            `json:"repeats"`
-	Seed     int64          `json:"seed"`    // of the order, where a cell is started more than once
-	AtMost   int            `json:"at_most"` // trials
-	Seconds  float64        `json:"seconds"` // at most, without the service's boot
-	Trials   []plannedTrial `json:"trials"`  // in order; with a frontier a start of every cell that may come to it
+	Seed     int64          `json:"seed"` // of the order of trials
+	Presets  []plannedWork  `json:"presets"`
+	Trials   []plannedTrial `json:"trials"` // the ramps, in order; with a frontier one of every cell that may come to it
+}
+
+// plannedWork is what a preset takes, the experiment being the same otherwise.
+type plannedWork struct {
+	Preset  string  `json:"preset"`
+	Ramps   int     `json:"ramps"`
+	Holds   int     `json:"holds"`
+	Bound   string  `json:"bound,omitempty"` // "at most" or "about"; nothing: exactly so many
+	Seconds float64 `json:"seconds"`         // at most or about, without the service's boot
+}
+
+func (w plannedWork) String() string {
+	text := plural(w.Ramps, "ramp")
+	if w.Holds > 0 {
+		text += fmt.Sprintf(", some %s", plural(w.Holds, "hold"))
+	}
+	bound := "at most"
+	if w.Bound == string(search.About) {
+		bound = w.Bound
+	} else {
+		text = bounded(search.Bound(w.Bound), text)
+	}
+	return fmt.Sprintf("%s: %s %s", text, bound, roundly(w.Seconds))
 }
 
 type plannedTrial struct {
@@ -69,15 +92,23 @@ func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
 }
 
 func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) {
-	fmt.Fprintf(w, "%s: %s, at most %s\n", e.Name, trials(e, p.AtMost), roundly(p.Seconds))
-	fmt.Fprintf(w, "%s %s, %s\n", analysis.Thousands(e.Users.Target), e.Users.Unit(), e.Objective)
+	fmt.Fprintf(w, "%s: %s %s, %s\n", e.Name, analysis.Thousands(e.Users.Target), e.Users.Unit(), e.Objective)
+	for _, work := range p.Presets {
+		chosen := " "
+		if work.Preset == p.Preset {
+			chosen = "*"
+		}
+		fmt.Fprintf(w, "%s %-8s %s\n", chosen, work.Preset, work)
+	}
 	if hostErr != nil {
 		fmt.Fprintf(w, "The engine didn't answer, so nothing is said of what it can't do: %v\n", hostErr)
 	}
 	switch {
+	case search.Frontier(e) && e.Search.Holds():
+		fmt.Fprintf(w, "As outcomes decide, of these %d cells, the biggest first:\n", len(p.Trials))
 	case search.Frontier(e):
 		fmt.Fprintf(w, "As outcomes decide, of these %d cells, the biggest first%s:\n", len(p.Trials), times(p.Repeats))
-	case p.Repeats > 1:
+	case p.Repeats > 1 && !e.Search.Holds():
 		fmt.Fprintf(w, "Every cell %d times, in blocks that seed %d shuffles:\n", p.Repeats, p.Seed)
 	}
 	for i, t := range p.Trials {
@@ -94,6 +125,10 @@ func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) 
 		}
 		fmt.Fprintln(w)
 	}
+	if e.Search.Holds() {
+		fmt.Fprintf(w, "Then holds of %s each, in an order that seed %d shuffles, until each failing cell's bracket is within %s%s.\n",
+			roundly(sweep.TrialTime(e, experiment.Trial{Hold: e.Users.Target}).Seconds()), p.Seed, e.Search.Precision, times(p.Repeats))
+	}
 }
 
 func times(repeats int) string {
@@ -104,13 +139,17 @@ func times(repeats int) string {
 }
 
 func planTrials(e *experiment.Experiment, host measure.Host) planned {
-	p := planned{Schema: "sweep.plan/v1", Strategy: e.Search.Strategy, Repeats: e.Search.Repeats, Seed: e.Search.Seed}
-	p.AtMost = search.Left(e, nil, impossible(host))
-	p.Seconds = float64(p.AtMost) * sweep.TrialTime(e).Seconds()
+	p := planned{Schema: "sweep.plan/v1", Strategy: e.Search.Strategy, Preset: e.Search.Preset, Repeats: e.Search.Repeats, Seed: e.Search.Seed}
+	for _, preset := range []string{experiment.Quick, experiment.Standard, experiment.Certify} {
+		other := *e
+		other.Search.Preset = preset
+		left := search.Left(&other, nil, impossible(host))
+		p.Presets = append(p.Presets, plannedWork{preset, left.Ramps, left.Holds, string(left.Bound), sweep.WorkTime(e, left).Seconds()})
+	}
 	for _, t := range candidates(e) {
 		pt := plannedTrial{Trial: t, Skipped: analysis.Impossible(t.Limits, host), Warning: crowded(t.Limits, host)}
 		if pt.Skipped == "" {
-			pt.Seconds = sweep.TrialTime(e).Seconds()
+			pt.Seconds = sweep.TrialTime(e, t).Seconds()
 		}
 		p.Trials = append(p.Trials, pt)
 	}

@@ -191,20 +191,19 @@ func impossible(host measure.Host) func(experiment.Limits) string {
 // standing says how far a sweep has come: "2 of 5 trials are recorded".
 func standing(e *experiment.Experiment, known []analysis.Verdict, host measure.Host) string {
 	recorded, left := search.Recorded(e, known), search.Left(e, known, impossible(host))
-	return fmt.Sprintf("%d of %s are recorded", recorded, trials(e, recorded+left))
+	return fmt.Sprintf("%d of %s are recorded", recorded, bounded(left.Bound, plural(recorded+left.Trials(), "trial")))
 }
 
-// trials counts trials: "5 trials", or "at most 5 trials" where their outcomes
-// decide how many there are.
-func trials(e *experiment.Experiment, n int) string {
-	text := fmt.Sprintf("%d trials", n)
+// bounded says how well a number is known: "at most 5 trials".
+func bounded(b search.Bound, text string) string {
+	return strings.TrimSpace(string(b) + " " + text)
+}
+
+func plural(n int, what string) string {
 	if n == 1 {
-		text = "1 trial"
+		return "1 " + what
 	}
-	if search.Frontier(e) {
-		return "at most " + text
-	}
-	return text
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func manifest(ctx context.Context, eng *engine.Engine, e *experiment.Experiment) (measure.Manifest, error) {
@@ -261,7 +260,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 	if err != nil {
 		return fmt.Errorf("finding the generator's ceiling: %w", err)
 	}
-	plan := generator.Plan("")
+	plan := generator.Plan(measure.Target{})
 	if err := plan.Reaches(ceiling); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -280,13 +279,13 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 	return s.Run(ctx) //nolint:wrapcheck // says which trial
 }
 
-// planner returns what to do with the service at an address. That the
+// planner returns what to do with a fresh start of the service. That the
 // experiment has a plan has been seen before.
-func planner(e *experiment.Experiment) func(address string) load.Plan {
-	return func(address string) load.Plan {
-		plan, err := load.NewPlan(e, address)
+func planner(e *experiment.Experiment) func(measure.Target) load.Plan {
+	return func(t measure.Target) load.Plan {
+		plan, err := load.NewPlan(e.Of(t.Trial), t.Address)
 		if err != nil {
-			panic(err) // it doesn't depend on the address
+			panic(err) // it doesn't depend on the address, nor on how many users there are
 		}
 		return plan
 	}

@@ -144,8 +144,8 @@ type Remote struct {
 	// of its own where container is empty, and returns its stdin and stdout.
 	// Closing ends the agent.
 	Attach func(ctx context.Context, container string) (io.ReadWriteCloser, error)
-	// Plan returns what to do with the service at an address.
-	Plan func(address string) Plan
+	// Plan returns what to do with a fresh start of the service.
+	Plan func(t measure.Target) Plan
 
 	agent *session
 }
@@ -161,7 +161,7 @@ func (r *Remote) Await(ctx context.Context, t measure.Target) error {
 		return fmt.Errorf("starting the load agent: %w", err)
 	}
 	r.agent = &session{conn: conn, decoder: json.NewDecoder(conn)}
-	plan := r.Plan(t.Address)
+	plan := r.Plan(t)
 	plan.Inside = t.Container != ""
 	if err := r.agent.order(order{Plan: &plan}); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (r *Remote) Ceiling(ctx context.Context) (rate float64, err error) {
 	}
 	agent := &session{conn: conn, decoder: json.NewDecoder(conn)}
 	defer func() { err = errors.Join(err, agent.close()) }()
-	plan := r.Plan("127.0.0.1:1")
+	plan := r.Plan(measure.Target{Address: "127.0.0.1:1"})
 	if err := agent.order(order{Ceiling: &plan}); err != nil {
 		return 0, err
 	}

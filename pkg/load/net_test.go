@@ -52,6 +52,8 @@ func attachInProcess(context.Context, string) (io.ReadWriteCloser, error) {
 	return pipes{Reader: outR, Writer: inW, close: func() error { return errors.Join(inW.Close(), outR.Close()) }}, nil
 }
 
+func netPlanOf(t measure.Target) Plan { return netPlan(t.Address) }
+
 func netPlan(address string) Plan {
 	e := &experiment.Experiment{}
 	wait := experiment.Duration(50 * time.Millisecond)
@@ -79,7 +81,7 @@ func TestAgentLoadsARealServer(t *testing.T) {
 		_, _ = io.WriteString(w, `{"prediction": 1}`)
 	}))
 	defer server.Close()
-	r := &Remote{Attach: attachInProcess, Plan: netPlan}
+	r := &Remote{Attach: attachInProcess, Plan: netPlanOf}
 	target := measure.Target{Address: strings.TrimPrefix(server.URL, "http://")}
 	if err := r.Await(t.Context(), target); err != nil {
 		t.Fatal(err)
@@ -110,8 +112,8 @@ func TestAgentLoadsARealServer(t *testing.T) {
 func TestAgentSaysThatAServiceIsNotReady(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	plan := func(address string) Plan {
-		p := netPlan(address)
+	plan := func(t measure.Target) Plan {
+		p := netPlanOf(t)
 		p.Ready.Within = 300 * time.Millisecond
 		return p
 	}
@@ -139,7 +141,7 @@ func TestALostFrameIsAnInstrumentFailure(t *testing.T) {
 		"gone":    `{"seq":1,"ready":true}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Remote{Attach: scripted(lines), Plan: netPlan}
+			r := &Remote{Attach: scripted(lines), Plan: netPlanOf}
 			if err := r.Await(t.Context(), measure.Target{}); err != nil {
 				t.Fatal(err)
 			}

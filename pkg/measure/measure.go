@@ -21,9 +21,10 @@ var ErrNotReady = errors.New("the service did not get ready")
 
 // Target is a fresh start of the service, as the load finds it.
 type Target struct {
-	Container string          // the container's id
-	Address   string          // host:port as seen from where the load comes from
-	Down      <-chan struct{} // closed once the service has died
+	Trial     experiment.Trial // whose load it is to get
+	Container string           // the container's id
+	Address   string           // host:port as seen from where the load comes from
+	Down      <-chan struct{}  // closed once the service has died
 }
 
 // Class is a kind of failed request.

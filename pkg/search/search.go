@@ -304,7 +304,7 @@ type sight struct {
 	position
 
 	starts map[experiment.Limits][]analysis.Verdict // the ramps
-	upset  bool // more was seen to carry less: then less can be inferred than the board foresees
+	upset  bool                                     // more was seen to carry less: then less can be inferred than the board foresees
 }
 
 // look makes out what is open. A cell that isn't settled counts as not run.

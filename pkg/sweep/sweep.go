@@ -65,14 +65,14 @@ const (
 type Progress struct {
 	Trial    experiment.Trial
 	Number   int // of the trial, from 1
-	Of       int // trials in all; with AtMost, no more than that
-	AtMost   bool
+	Of       int // trials in all, as far as Bound says
+	Bound    search.Bound
 	Phase    Phase
 	Series   *measure.Series  // while Loading; valid only during the call
 	Tick     *measure.Tick    // the last that was added to it; likewise
 	Verdict  analysis.Verdict // as far as known
 	Result   *measure.Result  // once Recorded
-	TimeLeft time.Duration    // at most, for the whole sweep
+	TimeLeft time.Duration    // for the whole sweep: at most, or about, as Bound says
 }
 
 // Sweep runs an experiment's trials.
@@ -104,7 +104,7 @@ func (s *Sweep) Run(ctx context.Context) error {
 		run := &trialRun{Sweep: s, progress: s.place(trial, known)}
 		result, err := run.run(ctx)
 		if err != nil {
-			return fmt.Errorf("trial %s: %w", trial.Limits, err)
+			return fmt.Errorf("trial %s: %w", trial.Slug(), err)
 		}
 		verdict := analysis.Judge(s.Experiment, result)
 		if !verdict.Outcome.Failed() {
@@ -112,7 +112,7 @@ func (s *Sweep) Run(ctx context.Context) error {
 		}
 		result.Exit.Log = s.Experiment.Redact(result.Exit.Log)
 		if err := s.Recorder.Put(result); err != nil {
-			return fmt.Errorf("recording trial %s: %w", trial.Limits, err)
+			return fmt.Errorf("recording trial %s: %w", trial.Slug(), err)
 		}
 		known = append(known, verdict)
 		run.progress.Result, run.progress.Verdict = &result, verdict
@@ -125,8 +125,8 @@ func (s *Sweep) Run(ctx context.Context) error {
 func (s *Sweep) place(trial experiment.Trial, known []analysis.Verdict) Progress {
 	recorded, left := search.Recorded(s.Experiment, known), search.Left(s.Experiment, known, s.Impossible)
 	return Progress{
-		Trial: trial, Number: recorded + 1, Of: recorded + left, AtMost: search.Frontier(s.Experiment),
-		TimeLeft: time.Duration(left) * TrialTime(s.Experiment),
+		Trial: trial, Number: recorded + 1, Of: recorded + left.Trials(), Bound: left.Bound,
+		TimeLeft: WorkTime(s.Experiment, left),
 	}
 }
 
@@ -136,8 +136,14 @@ const startStop = 2 * time.Second
 
 // TrialTime returns how long a trial takes at most, if the service boots fast
 // and carries the whole load.
-func TrialTime(e *experiment.Experiment) time.Duration {
-	return e.Users.Ramp().Length() + startStop
+func TrialTime(e *experiment.Experiment, t experiment.Trial) time.Duration {
+	return e.Of(t).Users.Ramp().Length() + startStop
+}
+
+// WorkTime returns how long trials take at most, if the service boots fast.
+func WorkTime(e *experiment.Experiment, w search.Work) time.Duration {
+	ramp, hold := experiment.Trial{}, experiment.Trial{Hold: e.Users.Target}
+	return time.Duration(w.Ramps)*TrialTime(e, ramp) + time.Duration(w.Holds)*TrialTime(e, hold)
 }
 
 // trialRun is one trial on its way.
@@ -183,6 +189,7 @@ func (r *trialRun) measure(ctx context.Context) error {
 	r.tell(Starting)
 	starting := time.Now()
 	target, err := r.Service.Start(ctx, r.progress.Trial)
+	target.Trial = r.progress.Trial
 	r.result.Took.Start = time.Since(starting)
 	if err != nil {
 		return fmt.Errorf("starting the service: %w", err)

@@ -21,7 +21,7 @@ import (
 type model struct {
 	boot, stop time.Duration
 	carries    map[experiment.Limits]int // users; what isn't in it carries all
-	users      experiment.Users
+	of         *experiment.Experiment
 	broken     map[string]error // by the call that fails
 	running    experiment.Trial
 	began      time.Time
@@ -73,7 +73,7 @@ func (m *model) Run(ctx context.Context, _ measure.Target) iter.Seq2[measure.Tic
 				yield(measure.Tick{}, err)
 				return
 			}
-			users, done := m.users.Ramp().Users(time.Duration(i+1) * time.Second)
+			users, done := m.of.Of(m.running).Users.Ramp().Users(time.Duration(i+1) * time.Second)
 			h := measure.NewHistogram(measure.Bucket{Value: time.Millisecond, Count: uint64(users)})
 			w := measure.Window{Start: time.Duration(i) * time.Second, Length: time.Second, Users: users, Sent: uint64(users), Done: uint64(users), Service: h, Response: h}
 			if users > m.limit() {
@@ -134,7 +134,8 @@ name: question
 service: {image: model, port: 80, env: {TOKEN: "${TOKEN}"}}
 request: {path: /predict}
 matrix: {cells: [{cpus: 1, memory: 200M}, {cpus: 2, memory: 200M}, {cpus: 2, memory: 500M}]}
-users: {target: 1000, ramp: 10s, hold: 5s}
+users: {target: 1000, ramp: 10s, hold: 5s, settle: 2s}
+search: {preset: quick}
 `), func(string) (string, bool) { return "hunter2", true })
 	if err != nil {
 		panic(err)
@@ -144,7 +145,7 @@ users: {target: 1000, ramp: 10s, hold: 5s}
 
 func newModel() *model {
 	return &model{
-		boot: 2 * time.Second, stop: time.Second, users: question().Users, broken: map[string]error{},
+		boot: 2 * time.Second, stop: time.Second, of: question(), broken: map[string]error{},
 		carries: map[experiment.Limits]int{cells[0]: 450, cells[1]: 650},
 	}
 }
@@ -313,7 +314,7 @@ func TestAFrontierRunsNoMoreThanItTakes(t *testing.T) {
 				Known: analysis.JudgeAll(e, results(kept)), Impossible: func(experiment.Limits) string { return "" },
 				Observe: func(p sweep.Progress) {
 					if p.Phase == sweep.Recorded {
-						said = append(said, fmt.Sprintf("%d of at most %d, %v: %s %s", p.Number, p.Of, p.AtMost, p.Trial.Slug(), p.Verdict.Outcome))
+						said = append(said, fmt.Sprintf("%d of %s %d: %s %s", p.Number, p.Bound, p.Of, p.Trial.Slug(), p.Verdict.Outcome))
 					}
 					stop(p)
 				},
@@ -333,8 +334,8 @@ func TestAFrontierRunsNoMoreThanItTakes(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{
-			"1 of at most 5, true: 2cpu-500M-1 passed", "2 of at most 5, true: 0.5cpu-500M-1 oom_killed", "3 of at most 5, true: 1cpu-500M-1 passed",
-			"4 of at most 5, true: 1cpu-200M-1 oom_killed", "5 of at most 5, true: 1cpu-300M-1 passed",
+			"1 of at most 5: 2cpu-500M-1 passed", "2 of at most 5: 0.5cpu-500M-1 oom_killed", "3 of at most 5: 1cpu-500M-1 passed",
+			"4 of at most 5: 1cpu-200M-1 oom_killed", "5 of at most 5: 1cpu-300M-1 passed",
 		}
 		if strings.Join(said, "\n") != strings.Join(want, "\n") {
 			t.Errorf("said %q, want %q", said, want)
@@ -342,6 +343,35 @@ func TestAFrontierRunsNoMoreThanItTakes(t *testing.T) {
 		s := analysis.Analyse(e, measure.Host{}, results(kept))
 		if s.Minimal == nil || s.Minimal.Limits != (experiment.Limits{CPU: 1e9, Memory: 300 << 20}) {
 			t.Errorf("%s", s.Answer)
+		}
+	})
+}
+
+// TestHoldsProveWhatTheRampFound runs the whole procedure in virtual time: of
+// each failing cell both ends of the bracket are held on starts of their own.
+func TestHoldsProveWhatTheRampFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, m, kept := question(), newModel(), memory{}
+		e.Search.Preset = experiment.Standard
+		s := sweep.Sweep{
+			Experiment: e, Service: m, Generator: m, Recorder: kept, Observe: ignore,
+			Impossible: func(experiment.Limits) string { return "" },
+		}
+		if err := s.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		surface := analysis.Analyse(e, measure.Host{}, results(kept))
+		for i, capacity := range []int{450, 650} {
+			c := surface.Cells[i]
+			if !c.Proved || c.LastPass.Users > capacity || c.FirstFail.Users <= capacity || 20*(c.FirstFail.Users-c.LastPass.Users) > c.FirstFail.Users+20 {
+				t.Errorf("%s: %d to %d of %d, proved: %v", c.Trial.Limits, c.LastPass.Users, c.FirstFail.Users, capacity, c.Proved)
+			}
+			if c.Trials > 5 {
+				t.Errorf("%s took %d trials", c.Trial.Limits, c.Trials)
+			}
+		}
+		if c := surface.Cells[2]; c.Outcome != analysis.Passed || c.Trials != 1 {
+			t.Errorf("the cell that the ramp held at the target: %s after %d trials", c.Outcome, c.Trials)
 		}
 	})
 }
