@@ -64,7 +64,7 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 		s.conclude(e, &v)
 	}
 	v.Cause, v.Void = cause(e, v, r, s), s.void()
-	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), little(e, windows)} {
+	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), little(e, windows), thin(e, v, windows)} {
 		v.Warnings = append(v.Warnings, told...)
 	}
 	return v
