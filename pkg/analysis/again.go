@@ -114,7 +114,7 @@ func thin(e *experiment.Experiment, v Verdict, windows []measure.Window) []strin
 	}
 	var out []string
 	for _, q := range e.Objective.Quantiles() {
-		if tolerated(1-q.Q, n) == 0 {
+		if decisive := v.Breach == nil || v.Breach.Objective == q.Name; decisive && tolerated(1-q.Q, n) == 0 {
 			takes := Thousands(int(1/(1-q.Q) + 0.5))
 			out = append(out, fmt.Sprintf("%s is judged by %s requests, of which one late answer is too many; it takes %s to show it", q.Name, Thousands(int(n)), takes))
 		}

@@ -122,6 +122,16 @@ func TestQuantilesOfTooFewRequests(t *testing.T) {
 	if want := "p99.9 is judged by 700 requests, of which one late answer is too many; it takes 1,000 to show it"; !slices.Contains(v.Warnings, want) {
 		t.Errorf("%s, %q", v.Outcome, v.Warnings)
 	}
+	o.Errors = new(experiment.Share(0))
+	for i := range few.Series.Windows {
+		few.Series.Windows[i].Done--
+		few.Series.Windows[i].Errors = map[measure.Class]uint64{measure.BadStatus: 1}
+	}
+	v = analysis.Again(question(), o, measure.Host{}, []measure.Result{few}).Cells[0]
+	if v.Breach.Objective != "errors" || strings.Contains(strings.Join(v.Warnings, ""), "p99.9") {
+		t.Errorf("p99.9 decided nothing here: %+v, %q", v.Breach, v.Warnings)
+	}
+	o.Errors = nil
 	v = analysis.Again(question(), o, measure.Host{}, []measure.Result{stoppedAfter(ramp())}).Cells[0]
 	if v.Outcome != analysis.Passed || len(v.Warnings) != 0 {
 		t.Errorf("six thousand requests are enough: %s, %q", v.Outcome, v.Warnings)
