@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
 	"sweep/pkg/report"
 	"sweep/pkg/store"
 )
@@ -15,21 +18,30 @@ func reportVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:      "report",
 		Usage:     "judge stored measurements again, print the answer and remake the plots",
-		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--out DIR]",
+		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--objective FILE] [--out DIR]",
 		Description: "PATH is a run, or a folder of runs: then the newest of each experiment. Starts nothing.\n" +
-			"Example:\n   sweep report results/",
+			"Another objective leaves the run and its report as they are: what it finds goes to\n" +
+			"report-<digest of the objective> beside that, and says what the data can't carry.\n" +
+			"Example:\n   sweep report results/\n" +
+			"   echo '{errors: 0.5%, p95: 300ms}' > strict.yaml && sweep report results/ --objective strict.yaml",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print as table, markdown, json or csv"},
-			&cli.StringFlag{Name: "out", Usage: "write the report's files to `DIR` instead of the run's own report folder"},
+			&cli.StringFlag{Name: "objective", Usage: "judge by the objective in `FILE`: {errors: 0.5%, p95: 300ms}, or YAML that has it under objective, such as an experiment"},
+			&cli.StringFlag{Name: "out", Usage: "write the report's files to `DIR` instead of a folder of the run's own"},
 		},
 		Action: func(x *cli.Context) error {
 			path, err := oneArgument(x, "one folder of results")
 			if err != nil {
 				return err
 			}
-			return reportAll(c.out, path, x.String("format"), x.String("out"))
+			return reportAll(c, reportOptions{path: path, format: x.String("format"), objective: x.String("objective"), out: x.String("out")})
 		},
 	}
+}
+
+type reportOptions struct {
+	path, format   string
+	objective, out string // files and folders, or empty
 }
 
 // formats are the ways to print a run.
@@ -47,13 +59,17 @@ func printReport(w io.Writer, r report.Run, format string) error {
 	return printer(w, r)
 }
 
-func reportAll(w io.Writer, path, format, out string) error {
-	if _, ok := formats()[format]; !ok {
-		return usagef("--format %s: choose table, markdown, json or csv", format)
+func reportAll(c console, o reportOptions) error {
+	if _, ok := formats()[o.format]; !ok {
+		return usagef("--format %s: choose table, markdown, json or csv", o.format)
 	}
-	runs, err := store.Find(path)
+	runs, err := store.Find(o.path)
 	if err != nil {
 		return err //nolint:wrapcheck // says which file and what to do
+	}
+	objectives, err := readObjectives(o.objective, runs)
+	if err != nil {
+		return err
 	}
 	for i, run := range runs {
 		r, err := judge(run)
@@ -61,22 +77,64 @@ func reportAll(w io.Writer, path, format, out string) error {
 			return err
 		}
 		dir := run.ReportDir()
-		if out != "" {
-			if dir = out; len(runs) > 1 {
-				dir = filepath.Join(out, run.Experiment.Name)
-			}
+		if o.objective != "" {
+			r, dir = judgeAgain(r, objectives[i]), dir+"-"+objectives[i].Digest()
+		}
+		switch {
+		case o.out != "" && len(runs) > 1:
+			dir = filepath.Join(o.out, run.Experiment.Name)
+		case o.out != "":
+			dir = o.out
 		}
 		if err := writeReport(r, dir); err != nil {
 			return err
 		}
 		if i > 0 {
-			fmt.Fprintln(w)
+			fmt.Fprintln(c.out)
 		}
-		if err := printReport(w, r, format); err != nil {
+		if err := printReport(c.out, r, o.format); err != nil {
 			return err
 		}
+		o.tell(c, dir)
 	}
 	return nil
+}
+
+// tell says where a report went that isn't where it always is.
+func (o reportOptions) tell(c console, dir string) {
+	if o.objective != "" {
+		fmt.Fprintf(c.err, "\nReport: %s\n", dir)
+	}
+}
+
+// readObjectives reads the objective by which each run is to be judged again,
+// if there is a file of it, and checks it against what the run could see.
+func readObjectives(file string, runs []*store.Run) ([]experiment.Objective, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usagef("reading the objective: %v", err)
+	}
+	var out []experiment.Objective
+	for _, run := range runs {
+		o, err := experiment.ParseObjective(file, text, os.LookupEnv, run.Experiment)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // says file, line and column itself
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// judgeAgain judges a run by another objective. What is stored stays as it is.
+func judgeAgain(r report.Run, o experiment.Objective) report.Run {
+	r.Surface = analysis.Again(r.Experiment, o, r.Manifest.Host, r.Results)
+	by := *r.Experiment
+	by.Objective = o
+	r.Experiment = &by
+	return r
 }
 
 // writeReport remakes the files of a report in dir.

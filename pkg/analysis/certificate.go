@@ -25,7 +25,7 @@ func Rivals(cells []Cell, l experiment.Limits) []Cell {
 	if i < 0 {
 		return nil
 	}
-	cheaper := slices.DeleteFunc(slices.Clone(cells), func(c Cell) bool { return Cheaper(c, cells[i]) >= 0 || c.Why != "" })
+	cheaper := slices.DeleteFunc(slices.Clone(cells), func(c Cell) bool { return Cheaper(c, cells[i]) >= 0 || c.Why != "" || c.Outcome == Passed })
 	return slices.DeleteFunc(slices.Clone(cheaper), func(c Cell) bool {
 		return slices.ContainsFunc(cheaper, func(d Cell) bool {
 			return d.Trial.Limits != c.Trial.Limits && c.Trial.Limits.Within(d.Trial.Limits)
@@ -77,16 +77,17 @@ func certificate(cells []Cell, l experiment.Limits, target int) string {
 	return text + "; of what is cheaper " + strings.Join(rivals, ", ")
 }
 
-// Least returns the cheapest cell that carries the target, or nil where there
-// is none, or where a cheaper one isn't known to fail.
+// Least returns the cell that is the minimal viable configuration, or nil where
+// none carries the target, or a cheaper one isn't known to fail.
 func Least(cells []Cell) *Cell {
 	passed := slices.DeleteFunc(slices.Clone(cells), func(c Cell) bool { return c.Outcome != Passed })
 	if len(passed) == 0 {
 		return nil
 	}
-	best := slices.MinFunc(passed, Cheaper)
-	if slices.ContainsFunc(cells, func(c Cell) bool { return Cheaper(c, best) < 0 && !fails(c) }) {
+	cheapest := slices.MinFunc(passed, Cheaper)
+	if slices.ContainsFunc(cells, func(c Cell) bool { return Cheaper(c, cheapest) < 0 && !fails(c) }) {
 		return nil
 	}
+	best := roomiest(passed, cheapest)
 	return &best
 }

@@ -75,7 +75,7 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	}
 	v = v.ofHold()
 	v.Cause, v.Void = cause(e, v, r, s), s.void()
-	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), little(e, windows)} {
+	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), little(e, windows), thin(e, v, windows)} {
 		v.Warnings = append(v.Warnings, told...)
 	}
 	return v
@@ -233,10 +233,7 @@ const most = 0.5
 // scan marks spans in order. Two bad ones running are a failure; spans that
 // decide nothing count neither way.
 func scan(e *experiment.Experiment, t experiment.Trial, windows []measure.Window, now time.Duration, ended bool) scanned {
-	s := scanned{now: now, good: -1, latest: -1, bad: -1}
-	if t.Hold > 0 {
-		s.from = e.Users.Measured()
-	}
+	s := scanned{now: now, good: -1, latest: -1, bad: -1, from: measured(e, t)}
 	for i, sp := range spans(windows, s.from, ended) {
 		m, missed := sp.judge(e, t.Limits, now)
 		if m == good {
@@ -270,6 +267,15 @@ func scan(e *experiment.Experiment, t experiment.Trial, windows []measure.Window
 		s.proven, s.proof = true, len(s.spans)-1
 	}
 	return s
+}
+
+// measured returns from when on a trial's load counts; e is the experiment as
+// the trial asks it.
+func measured(e *experiment.Experiment, t experiment.Trial) time.Duration {
+	if t.Hold == 0 {
+		return 0
+	}
+	return e.Users.Measured()
 }
 
 func (s *scanned) quicken(median time.Duration) {

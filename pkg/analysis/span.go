@@ -89,7 +89,7 @@ func (s span) level(e *experiment.Experiment, now, quickest time.Duration) *Leve
 	l := &Level{
 		At: s.end(), Users: s.all.Users, Requests: s.requests,
 		P50: h.Quantile(0.50), P95: h.Quantile(0.95), P99: h.Quantile(0.99),
-		Deficit: s.deficit(e.Users, quickest),
+		Deficit: s.deficit(e.Users, quickest), Margin: s.margin(e, now),
 	}
 	if seconds := s.all.Length.Seconds(); seconds > 0 {
 		l.Throughput = float64(s.all.Answered) / seconds
@@ -184,6 +184,18 @@ func (s span) breach(e *experiment.Experiment, now time.Duration) (worst *check,
 		}
 	}
 	return worst, decided
+}
+
+// margin returns the margin of the objective that is nearest to its limit. No
+// errors where none are allowed have no margin, and say nothing.
+func (s span) margin(e *experiment.Experiment, now time.Duration) float64 {
+	nearest := math.Inf(-1)
+	for _, c := range s.checks(e, now) {
+		if !math.IsNaN(c.margin) {
+			nearest = max(nearest, c.margin)
+		}
+	}
+	return nearest
 }
 
 // check is one objective held against a span.

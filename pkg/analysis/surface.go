@@ -117,23 +117,61 @@ func answer(s Surface, unit string) (*Minimal, string) {
 	if len(passed) == 0 {
 		return nil, unviable(s, measured, load, within)
 	}
-	best := slices.MinFunc(passed, Cheaper)
-	if n := len(best.Deciding); n > 1 {
-		within += fmt.Sprintf(", in %d of %d starts", best.Passes(), n)
-	}
-	cheaper := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return Cheaper(c, best) >= 0 })
+	cheapest := slices.MinFunc(passed, Cheaper)
+	cheaper := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return Cheaper(c, cheapest) >= 0 })
 	if doubt := slices.DeleteFunc(slices.Clone(cheaper), fails); len(doubt) > 0 {
-		return nil, fmt.Sprintf("%s carries %s %s, but whether it is the least isn't known: %s.", best.Trial.Limits, load, within, reasons(doubt))
+		return nil, fmt.Sprintf("%s carries %s %s, but whether it is the least isn't known: %s.", cheapest.Trial.Limits, load, within+agreeing(cheapest), reasons(doubt))
 	}
-	m := &Minimal{Limits: best.Trial.Limits, PriceHour: best.PriceHour, Headroom: float64(best.LastPass.Users) / float64(s.Target)}
+	best := roomiest(passed, cheapest)
+	within, beside := within+agreeing(best), besides(best, cheapest)
+	m := &Minimal{
+		Limits: best.Trial.Limits, PriceHour: best.PriceHour, PricePerMillion: best.PricePerMillion(),
+		Headroom: float64(best.LastPass.Users) / float64(s.Target),
+	}
 	if slices.ContainsFunc(cheaper, func(c Cell) bool { return !c.Measured }) {
-		return m, fmt.Sprintf("%s is the least of %d configurations that carries %s %s; %s, and the cheaper ones that weren't grant no more than one that failed.",
-			best.Trial.Limits, len(s.Cells), load, within, wereMeasured(len(measured)))
+		return m, fmt.Sprintf("%s is the least of %d configurations that carries %s %s; %s, and the cheaper ones that weren't grant no more than one that failed%s.",
+			best.Trial.Limits, len(s.Cells), load, within, wereMeasured(len(measured)), beside)
 	}
 	if len(measured) == 1 {
 		return m, fmt.Sprintf("%s, the only configuration measured, carries %s %s.", best.Trial.Limits, load, within)
 	}
-	return m, fmt.Sprintf("%s is the least of %d measured configurations that carries %s %s.", best.Trial.Limits, len(measured), load, within)
+	return m, fmt.Sprintf("%s is the least of %d measured configurations that carries %s %s%s.", best.Trial.Limits, len(measured), load, within, beside)
+}
+
+// samePrice is the share by which prices may differ and count as the same: list
+// prices aren't what anybody pays to the percent.
+const samePrice = 0.02
+
+// roomiest returns the cell with the largest margin of those that passed and
+// cost the same as the cheapest of them. A cell that grants all that another
+// grants which passed is never less than it, whatever the price of the rest.
+func roomiest(passed []Cell, cheapest Cell) Cell {
+	alike := slices.DeleteFunc(slices.Clone(passed), func(c Cell) bool {
+		return c.PriceHour > (1+samePrice)*cheapest.PriceHour || slices.ContainsFunc(passed, func(d Cell) bool {
+			return d.Trial.Limits != c.Trial.Limits && d.Trial.Limits.Within(c.Trial.Limits)
+		})
+	})
+	return slices.MinFunc(alike, func(a, b Cell) int {
+		return cmp.Or(cmp.Compare(a.LastPass.Margin, b.LastPass.Margin), Cheaper(a, b))
+	})
+}
+
+// besides says which cell was passed over for one with a larger margin, or
+// nothing.
+func besides(best, cheapest Cell) string {
+	if best.Trial.Limits == cheapest.Trial.Limits {
+		return ""
+	}
+	return fmt.Sprintf("; %s costs %.1f %% less, but is nearer to its limit", cheapest.Trial.Limits, 100*(1-cheapest.PriceHour/best.PriceHour))
+}
+
+// agreeing says in how many starts a cell passed, where it was started more
+// than once.
+func agreeing(c Cell) string {
+	if len(c.Deciding) <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(", in %d of %d starts", c.Passes(), len(c.Deciding))
 }
 
 func wereMeasured(n int) string {
@@ -185,7 +223,7 @@ func reasons(cells []Cell) string {
 		case HostLimited:
 			why = "the host was the limit"
 		case Inconclusive:
-			why = "its windows bear out no answer"
+			why = cmp.Or(c.Stopped, "its windows bear out no answer")
 		case NotMeasured:
 			if why == "" {
 				why = "not measured yet"

@@ -69,11 +69,12 @@ func (c *Cell) judge(e *experiment.Experiment) {
 	c.Trial = experiment.Trial{Limits: c.Starts[0].Trial.Limits, Hold: c.Verdict.Trial.Hold, Replicate: max(1, c.Verdict.Trial.Replicate)}
 }
 
-// joint judges a cell by its ramps. The majority of those that tell anything
-// decides; where as many passed as failed, nobody knows. Of the starts that
-// agree with it the worst speaks for the cell, so that nothing is claimed which
-// one of them didn't bear out: its last pass is the least of theirs, its first
-// fail too, and its peak of memory the most.
+// joint judges a cell by its ramps. The majority of those that tell
+// anything decides; where as many passed as failed, nobody knows, nor where
+// starts that were stopped too soon could have turned it ([Again]). Of the starts
+// that agree with it the worst speaks for the cell, so that nothing is claimed
+// which one of them didn't bear out: its last pass is the least of theirs, its
+// first fail too, and its peak of memory the most.
 func joint(starts []Verdict) Verdict {
 	if len(starts) == 1 {
 		return starts[0]
@@ -91,8 +92,12 @@ func joint(starts []Verdict) Verdict {
 		}
 		v.PeakMemory = max(v.PeakMemory, other.PeakMemory)
 	}
-	if passes == fails && passes > 0 {
+	stops := slices.DeleteFunc(slices.Clone(starts), func(v Verdict) bool { return v.Stopped == "" })
+	if passes+fails > 0 && max(passes, fails)-min(passes, fails) <= len(stops) { // one way or the other, had those run on
 		v.Outcome, v.Breach, v.Cause = Inconclusive, nil, nil
+		if len(stops) > 0 {
+			v.Stopped = stops[0].Stopped
+		}
 	}
 	if passes+fails < len(starts) || passes > 0 && fails > 0 {
 		v.Warnings = []string{divided(starts, passes, fails)}

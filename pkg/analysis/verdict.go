@@ -58,6 +58,10 @@ type Level struct {
 	// load, 0 to 1: users who wait for slow answers send less. 0 where it isn't
 	// known.
 	Deficit float64
+
+	// Margin is how near the nearest limit was: the natural logarithm of what was
+	// observed over what is allowed, so that less is better and 0 is the limit.
+	Margin float64
 }
 
 // Breach is the first objective that didn't hold.
@@ -102,6 +106,7 @@ type Verdict struct {
 	FirstFail *Level // the first at which it didn't, or nil
 	Breach    *Breach
 	Cause     *Cause // nil for a trial that passed
+	Stopped   string // where and why the load ended before this objective was decided; see [Again]
 
 	Confidence           float64          // of a hold: with which it shows that the objective holds, or that it doesn't, 0 to 1; 0 where seconds running decided
 	PeakMemory           experiment.Bytes // 0 where it isn't known
@@ -137,6 +142,16 @@ type Cell struct {
 	PriceHour float64           // dollars
 }
 
+// PricePerMillion returns what a million right answers cost, in dollars, while
+// the cell carries the most that it did; 0 where it isn't known.
+func (c Cell) PricePerMillion() float64 {
+	if c.LastPass == nil || c.LastPass.Throughput <= 0 {
+		return 0
+	}
+	const hour, million = 3600, 1e6
+	return c.PriceHour / (hour * c.LastPass.Throughput) * million
+}
+
 // Surface is the answer to an experiment.
 type Surface struct {
 	Experiment string
@@ -149,11 +164,13 @@ type Surface struct {
 	Warnings   []string
 }
 
-// Minimal is the cheapest cell that carries the target.
+// Minimal is the cheapest cell that carries the target. Where others that carry
+// it cost as good as the same, it is the one with the largest margin.
 type Minimal struct {
-	Limits    experiment.Limits
-	PriceHour float64 // dollars
-	Headroom  float64 // users carried over users asked for: at least 1
+	Limits          experiment.Limits
+	PriceHour       float64 // dollars
+	PricePerMillion float64 // dollars for a million right answers, 0 where it isn't known
+	Headroom        float64 // users carried over users asked for: at least 1
 
 	Certificate string // on what fresh starts the claim rests that it is the least; empty where it isn't certified
 }

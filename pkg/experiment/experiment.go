@@ -321,11 +321,21 @@ const (
 // Holds reports whether what a ramp finds is proved by holds.
 func (s Search) Holds() bool { return s.Preset == Standard || s.Preset == Certify }
 
-// Price is what an hour of each resource costs, in dollars. The default is AWS
-// Fargate's list price in us-east-1 for Linux on x86 (June 2026).
+// Price is what an hour of each resource costs, in dollars.
 type Price struct {
 	CPUHour float64 `yaml:"cpu_hour" doc:"one CPU for an hour; default 0.04048"`
 	GiBHour float64 `yaml:"gib_hour" doc:"one GiB of memory for an hour; default 0.004445"`
+}
+
+// DefaultPrice is what an hour costs where a file doesn't say.
+func DefaultPrice() Price { return Price{CPUHour: 0.04048, GiBHour: 0.004445} }
+
+// Source says whose price p is, or nothing where it is the file's own.
+func (p Price) Source() string {
+	if p == DefaultPrice() {
+		return "AWS Fargate list price, us-east-1, Linux/x86, June 2026"
+	}
+	return ""
 }
 
 // Of returns what an hour of l costs.

@@ -40,7 +40,7 @@ const (
 // that BodyFile and the like name are not read: they are relative to the
 // experiment file and the caller's to read.
 func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Experiment, error) {
-	d := &decoder{file: name, lookup: lookup, secrets: map[string]string{}, at: map[string]Pos{}, bad: map[string]bool{}}
+	d := newDecoder(name, lookup)
 	var e Experiment
 	if root := d.root(src); root != nil {
 		d.decode("", root, reflect.ValueOf(&e).Elem(), "")
@@ -64,6 +64,10 @@ type decoder struct {
 	at      map[string]Pos    // where each path of the file stands
 	bad     map[string]bool   // the paths that could not be decoded; also "list[]" where an element of the list is bad
 	faults  Faults
+}
+
+func newDecoder(file string, lookup func(string) (string, bool)) *decoder {
+	return &decoder{file: file, lookup: lookup, secrets: map[string]string{}, at: map[string]Pos{}, bad: map[string]bool{}}
 }
 
 // root returns the content of the only document in src, or nil after a fault.

@@ -453,8 +453,8 @@ func (d *decoder) checkSearch(s *Search) {
 }
 
 func (d *decoder) checkPrice(p *Price) {
-	otherwise(d, "price.cpu_hour", &p.CPUHour, 0.04048)
-	otherwise(d, "price.gib_hour", &p.GiBHour, 0.004445)
+	otherwise(d, "price.cpu_hour", &p.CPUHour, DefaultPrice().CPUHour)
+	otherwise(d, "price.gib_hour", &p.GiBHour, DefaultPrice().GiBHour)
 	d.demand(p.CPUHour >= 0, "price.cpu_hour", "is less than 0")
 	d.demand(p.GiBHour >= 0, "price.gib_hour", "is less than 0")
 }

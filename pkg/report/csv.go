@@ -29,7 +29,7 @@ func (r Run) csvHead() []string {
 		}
 	}
 	return append(head, "breach_objective", "breach_observed", "breach_limit", "cause", "cause_evidence", "cause_confirmed_by",
-		"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings", "starts_passed", "starts_failed", "inferred", "inferred_from")
+		"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings", "starts_passed", "starts_failed", "inferred", "inferred_from", "price_per_million")
 }
 
 func (r Run) csvLine(c analysis.Cell) []string {
@@ -56,7 +56,7 @@ func (r Run) csvLine(c analysis.Cell) []string {
 		text(b.Objective), text(b.Observed), text(b.Limit),
 		string(why.Label), text(strings.Join(why.Evidence, "; ")), text(why.ConfirmedBy),
 		known(float64(c.PeakMemory)), known(c.CPUSecondsPerRequest), digits(c.PriceHour), text(strings.Join(notes(c), "; ")),
-		strconv.Itoa(c.Passes()), strconv.Itoa(c.Fails()), string(c.Inferred), from)
+		strconv.Itoa(c.Passes()), strconv.Itoa(c.Fails()), string(c.Inferred), from, known(c.PricePerMillion()))
 }
 
 func csvLevel(l *analysis.Level) []string {

@@ -74,7 +74,7 @@ func anExperiment() *experiment.Experiment {
 		Version: 1, Name: "prediction-api",
 		Users:     experiment.Users{Target: 10000, RampOver: experiment.Duration(2 * time.Minute), Hold: experiment.Duration(30 * time.Second), Wait: experiment.Wait{Constant: &second}},
 		Objective: experiment.DefaultObjective(),
-		Price:     experiment.Price{CPUHour: 0.04048, GiBHour: 0.004445},
+		Price:     experiment.DefaultPrice(),
 	}
 }
 
@@ -167,7 +167,7 @@ func reference() Run {
 // withMinimal names the i-th cell as the minimal viable configuration.
 func (r Run) withMinimal(i int) Run {
 	c := r.Surface.Cells[i]
-	r.Surface.Minimal = &analysis.Minimal{Limits: c.Trial.Limits, PriceHour: c.PriceHour, Headroom: 1}
+	r.Surface.Minimal = &analysis.Minimal{Limits: c.Trial.Limits, PriceHour: c.PriceHour, PricePerMillion: c.PricePerMillion(), Headroom: 1}
 	r.Surface.Frontier = []experiment.Limits{c.Trial.Limits}
 	return r
 }

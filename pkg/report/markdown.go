@@ -40,6 +40,7 @@ func Markdown(w io.Writer, r Run) error {
 // markdownTable writes the table itself: it needs nothing but bars.
 func (r Run) markdownTable(b *strings.Builder) {
 	columns := r.columns()
+	columns = slices.Insert(columns, len(columns)-1, column{"Price per million answers", tw.AlignRight, perMillion}) // before the cause
 	b.WriteString("|  |")
 	for _, c := range columns {
 		fmt.Fprintf(b, " %s |", strings.ReplaceAll(c.head, "\n", " "))
@@ -64,6 +65,15 @@ func (r Run) markdownTable(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
+}
+
+// perMillion returns what a million right answers cost while a cell carries the
+// most that it did. The table for a terminal has no room for it.
+func perMillion(c analysis.Cell) string {
+	if c.PricePerMillion() == 0 {
+		return none
+	}
+	return fine(c.PricePerMillion())
 }
 
 func section(b *strings.Builder, title string, items []string) {

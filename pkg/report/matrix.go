@@ -34,7 +34,7 @@ func Matrix(r Run) *Picture {
 	return &Picture{
 		Title:       clean(r.Surface.Experiment, nameLength) + ": " + r.unit() + " carried of " + analysis.Thousands(r.Surface.Target),
 		Description: clean(r.Surface.Answer, lineLength),
-		caption:     r.caption(),
+		caption:     strings.Join(append([]string{r.caption()}, r.priced()...), "  ·  "),
 		width:       max(width, leastWidth),
 		height:      vg.Length(max(1, len(m.memory)))*cellHeight + axisHeight,
 		draw:        m.draw,
@@ -126,6 +126,8 @@ func (m matrix) drawCell(c draw.Canvas, box vg.Rectangle, cell analysis.Cell) {
 		c.StrokeLine2(pen(cross, 1.5), box.Min.X, box.Min.Y, box.Max.X, box.Max.Y)
 		c.StrokeLine2(pen(cross, 1.5), box.Min.X, box.Max.Y, box.Max.X, box.Min.Y)
 		outline(c, inset(box, 0.5), pen(edge, 1))
+	case failsHolding(cell):
+		outline(c, inset(box, 1.5), pen(vermilion, 3, 7, 4))
 	}
 	stack(c, box, inkOn(ground), m.lines(cell))
 }
@@ -140,9 +142,23 @@ func (m matrix) ground(cell analysis.Cell) color.RGBA {
 		return rgb(shade)
 	case cell.LastPass == nil || m.run.Surface.Target == 0:
 		return viridis(0)
+	case cell.Outcome.Failed():
+		return viridis(min(failedMost, float64(cell.LastPass.Users)/float64(m.run.Surface.Target)))
 	default:
 		return viridis(float64(cell.LastPass.Users) / float64(m.run.Surface.Target))
 	}
+}
+
+// failedMost is the most of the scale of colours that a cell which failed gets:
+// one that fails while it holds the target has reached it, but not carried it.
+const failedMost = 0.9
+
+// failsHolding reports whether a cell failed at the level that it had reached,
+// rather than on the way to the next. No colour tells that: such a cell has an
+// edge of its own.
+func failsHolding(cell analysis.Cell) bool {
+	last, first := cell.LastPass, cell.FirstFail
+	return cell.Outcome.Failed() && last != nil && first != nil && last.Users >= first.Users
 }
 
 // A sign stands before a line of text.

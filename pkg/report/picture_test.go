@@ -129,12 +129,28 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// A cell that fails while it holds the target must not pass for one that
+// carries it: neither by colour, nor by colour alone.
+func TestACellThatFailsHoldingTheTargetLooksLikeNoPass(t *testing.T) {
+	holding := breached()
+	holding.LastPass, holding.FirstFail = at(130, 10000, 900000, 9900, 300*time.Millisecond, 0), at(140, 10000, 950000, 9900, 2*time.Second, 0)
+	r := runOf("An answer.", nil, cellOf(1, 500, breached()), cellOf(2, 200, holding), cellOf(2, 500, passed())).withMinimal(2)
+	m, edge := newMatrix(r), "stroke:#D55E00"
+	if m.ground(r.Surface.Cells[1]) == m.ground(r.Surface.Cells[2]) {
+		t.Error("the same colour")
+	}
+	if text := svg(t, Matrix(r)); strings.Count(text, edge) != 1 || !strings.Contains(text, ">fails holding 10,000<") {
+		t.Errorf("%d edges, want that of the cell that fails holding the target", strings.Count(text, edge))
+	}
+	picture(t, Matrix(r))
+}
+
 func TestMatrixSaysWhatTheReferenceCellsDid(t *testing.T) {
 	text := svg(t, Matrix(reference()))
 	for _, want := range []string{
 		"<title>prediction-api: users carried of 10,000</title>", "<desc>2 CPU / 500M is the least of 3", `role="img"`, ",Arial,Helvetica,sans-serif;",
 		">4,300 – 4,500 users<", ">OOM-killed<", ">p99 breached<", ">memory bound<", ">carries 10,000<", ">minimal viable<",
-		"ramp 83.3 users/s", "wait 1s", "20261123T101500Z",
+		"ramp 83.3 users/s", "wait 1s", "20261123T101500Z", "AWS Fargate list price",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q", want)

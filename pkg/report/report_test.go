@@ -64,7 +64,8 @@ func TestTableFits120Columns(t *testing.T) {
 	v := limited()
 	v.Cause.Label, v.PeakMemory = analysis.CauseApplication, 209000000
 	v.FirstFail = at(1, 10000, 1234567, 1, 1, 0)
-	r := runOf("", nil, cellOf(0.25, 500, v), cellOf(0.5, 500, passed())).withMinimal(1)
+	r := runOf("", nil, cellOf(0.25, 500, v), cellOf(0.25, 1536, passed())).withMinimal(1)
+	r.Surface.Minimal.PricePerMillion = 0.000012
 	for _, trials := range []int{1, 5} {
 		r.Surface.Cells[0].Trials = trials
 		var b strings.Builder
@@ -121,10 +122,16 @@ func TestJSONHasTheContractsFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	fields(t, got, "schema", "experiment", "run", "target_users", "cells", "frontier", "minimal", "answer", "warnings")
-	fields(t, got["minimal"], "cpus", "memory_bytes", "price_hour", "headroom")
+	fields(t, got["minimal"], "cpus", "memory_bytes", "price_hour", "price_per_million", "headroom")
 	for _, cell := range got["cells"].([]any) {
-		fields(t, cell, "cpus", "memory_bytes", "measured", "trials", "starts", "outcome", "last_pass", "first_fail", "breach", "cause",
-			"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings")
+		want := []string{
+			"cpus", "memory_bytes", "measured", "trials", "starts", "outcome", "last_pass", "first_fail", "breach", "cause",
+			"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings",
+		}
+		if cell.(map[string]any)["last_pass"] != nil {
+			want = append(want, "price_per_million")
+		}
+		fields(t, cell, want...)
 	}
 	b.Reset()
 	if err := JSON(&b, reference()); err != nil {

@@ -39,9 +39,10 @@ type (
 		InferredFrom *summaryLimits     `json:"inferred_from,omitempty"` // from this cell, which does
 		Trials       int                `json:"trials"`
 		summaryVerdict
-		Starts    []summaryStart `json:"starts"` // each of the trials
-		PriceHour float64        `json:"price_hour"`
-		Warnings  []string       `json:"warnings"`
+		Starts          []summaryStart `json:"starts"` // each of the trials
+		PriceHour       float64        `json:"price_hour"`
+		PricePerMillion float64        `json:"price_per_million,omitempty"` // right answers, at the last pass
+		Warnings        []string       `json:"warnings"`
 	}
 	summaryStart struct {
 		Replicate int `json:"replicate"`
@@ -80,8 +81,9 @@ type (
 	summaryMinimal struct {
 		summaryLimits
 
-		PriceHour float64 `json:"price_hour"`
-		Headroom  float64 `json:"headroom"`
+		PriceHour       float64 `json:"price_hour"`
+		PricePerMillion float64 `json:"price_per_million,omitempty"`
+		Headroom        float64 `json:"headroom"`
 	}
 )
 
@@ -101,7 +103,7 @@ func JSON(w io.Writer, r Run) error {
 		s.Frontier = append(s.Frontier, limits(l))
 	}
 	if m := r.Surface.Minimal; m != nil {
-		s.Minimal = &summaryMinimal{limits(m.Limits), m.PriceHour, m.Headroom}
+		s.Minimal = &summaryMinimal{limits(m.Limits), m.PriceHour, m.PricePerMillion, m.Headroom}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -115,7 +117,7 @@ func JSON(w io.Writer, r Run) error {
 func summarise(c analysis.Cell) summaryCell {
 	out := summaryCell{
 		summaryLimits: limits(c.Trial.Limits), Measured: c.Measured, Inferred: c.Inferred, Trials: c.Trials,
-		summaryVerdict: verdict(c.Verdict), Starts: []summaryStart{}, PriceHour: c.PriceHour, Warnings: list(notes(c)),
+		summaryVerdict: verdict(c.Verdict), Starts: []summaryStart{}, PriceHour: c.PriceHour, PricePerMillion: c.PricePerMillion(), Warnings: list(notes(c)),
 	}
 	if c.Inferred != "" {
 		from := limits(c.From)

@@ -94,7 +94,7 @@ func (r Run) legend() []string {
 	if r.repeated() {
 		out = append(out, "Starts: how many agree with the outcome, of how many")
 	}
-	return out
+	return append(out, r.priced()...)
 }
 
 // repeated reports whether a cell was started more than once.
@@ -126,10 +126,10 @@ func bracket(c analysis.Cell, unit string) string {
 		return "never ready"
 	case c.Outcome == analysis.Passed && last != nil:
 		return "carries " + analysis.Thousands(last.Users)
-	case last != nil && first != nil && last.Users < first.Users:
-		return analysis.Thousands(last.Users) + " – " + analysis.Thousands(first.Users) + " " + unit
-	case first != nil && last != nil:
+	case failsHolding(c):
 		return "fails holding " + analysis.Thousands(first.Users)
+	case last != nil && first != nil:
+		return analysis.Thousands(last.Users) + " – " + analysis.Thousands(first.Users) + " " + unit
 	case first != nil:
 		return "below " + analysis.Thousands(first.Users) + " " + unit
 	case last != nil:
@@ -172,10 +172,30 @@ func (r Run) least() string {
 	if m == nil {
 		return ""
 	}
-	return fmt.Sprintf("minimal viable configuration: %s, %s/h, %.2f times the %s asked for", m.Limits, dollars(m.PriceHour), m.Headroom, r.unit())
+	price := dollars(m.PriceHour) + "/h"
+	if m.PricePerMillion > 0 {
+		price += ", " + fine(m.PricePerMillion) + " per million answers"
+	}
+	return fmt.Sprintf("minimal viable: %s, %s, %.2f times the %s asked for", m.Limits, price, m.Headroom, r.unit())
+}
+
+// priced says whose price it is, where it isn't the experiment's own.
+func (r Run) priced() []string {
+	if r.Experiment == nil || r.Experiment.Price.Source() == "" {
+		return nil
+	}
+	return []string{"prices: " + r.Experiment.Price.Source()}
 }
 
 func dollars(x float64) string { return "$" + strconv.FormatFloat(x, 'f', 4, 64) }
+
+// fine writes dollars to four decimals, or to as many as two digits take.
+func fine(x float64) string {
+	if x <= 0 || x >= 0.001 {
+		return dollars(x)
+	}
+	return "$" + strconv.FormatFloat(x, 'f', 1-int(math.Floor(math.Log10(x))), 64)
+}
 
 // number writes x with separators, to a tenth below 100.
 func number(x float64) string {

@@ -45,3 +45,28 @@ func TestOpenLoadIsCountedInRequests(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestPricesToTwoDigitsAtLeast(t *testing.T) {
+	for x, want := range map[float64]string{0: "$0.0000", 1.5: "$1.5000", 0.00238: "$0.0024", 0.00099: "$0.00099", 0.000012345: "$0.000012", 0.0001: "$0.00010"} {
+		if got := fine(x); got != want {
+			t.Errorf("%v: %s, want %s", x, got, want)
+		}
+	}
+}
+
+func TestOnlyTheDefaultPriceHasASource(t *testing.T) {
+	r := reference()
+	r.Experiment.Price.CPUHour = 0.03
+	var table, markdown strings.Builder
+	if err := Table(&table, r); err != nil {
+		t.Fatal(err)
+	}
+	if err := Markdown(&markdown, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{table.String(), markdown.String(), svg(t, Matrix(r))} {
+		if strings.Contains(text, "AWS") {
+			t.Errorf("the file's own price is called AWS's:\n%s", text)
+		}
+	}
+}
