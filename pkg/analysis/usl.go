@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -75,29 +76,26 @@ type served struct{ n, x float64 }
 // scaling fits the law, or says why it can't be told.
 func scaling(all []served) *Scaling {
 	seen := levels(all)
+	refuse := func(why string) *Scaling { return &Scaling{Levels: len(seen), Refused: why} }
 	if len(seen) < leastLevels {
-		return &Scaling{Levels: len(seen), Refused: "fewer than 6 levels of concurrency were seen"}
+		return refuse(fmt.Sprintf("fewer than %d levels of concurrency were seen", leastLevels))
 	}
 	law := fitLaw(seen)
-	if law.costs == 0 {
-		return &Scaling{Levels: len(seen), Refused: noPeak}
+	if law.costs == 0 || seen[len(seen)-1].n < leastPeak*law.peak() {
+		return refuse("throughput shows no peak as far as the load went")
 	}
 	costs, peaks, tops := resample(all)
-	s := &Scaling{Rate: law.g(), Contention: law.a(), Coherency: law.b(), Levels: len(seen)}
-	s.Peak, s.Throughput = interval(law.peak(), peaks), interval(law.answers(law.peak()), tops)
 	switch {
 	case interval(law.costs, costs).Low == 0:
-		return &Scaling{Levels: len(seen), Refused: noPeak}
+		return refuse("that throughput falls beyond a peak could be chance")
 	case law.fit(seen) < leastLawFit:
-		return &Scaling{Levels: len(seen), Refused: "throughput doesn't follow concurrency closely enough"}
-	case seen[len(seen)-1].n < leastPeak*s.Peak.Value:
-		return &Scaling{Levels: len(seen), Refused: "the load ended too far below the peak"}
-	default:
-		return s
+		return refuse("throughput doesn't follow concurrency closely enough")
+	}
+	return &Scaling{
+		Rate: law.g(), Contention: law.a(), Coherency: law.b(), Levels: len(seen),
+		Peak: interval(law.peak(), peaks), Throughput: interval(law.answers(law.peak()), tops),
 	}
 }
-
-const noPeak = "nothing shows that throughput falls beyond some concurrency"
 
 // resample returns what the law says of seconds that are drawn anew.
 func resample(all []served) (costs, peaks, tops []float64) {
