@@ -400,7 +400,7 @@ func (m *Model) try(e *experiment.Experiment, cells []Cell) {
 func (m *Model) doubt(wrong []string) string {
 	switch {
 	case m.Tried < trustCells:
-		return fmt.Sprintf("it takes %d cells that fail at a closely known load, and there are %d", trustCells, m.Tried)
+		return fmt.Sprintf("it takes %d cells that fail at a closely known load, not %d", trustCells, m.Tried)
 	case m.Error > trustError:
 		return fmt.Sprintf("its mean error is over %.0f %%", 100*trustError)
 	case len(wrong) > 0:
