@@ -248,24 +248,25 @@ func capacity(c Cell) (float64, bool) {
 // A line is y = base + slope x, and how well it fits (R², at most 1).
 type line struct{ base, slope, fit float64 }
 
-// fitLine fits a line by least squares. Neither of its numbers is below 0; where
-// one would be, the best line without it is taken.
+// fitLine fits a line by least squares. Its slope isn't below 0, and its base,
+// what there is where x is 0, neither below 0 nor above the least that was seen.
 func fitLine(x, y []float64) line {
 	if len(x) == 0 {
 		return line{}
 	}
 	base, slope := stat.LinearRegression(x, y, nil, false)
-	switch {
-	case slope < 0 || math.IsNaN(slope): // x doesn't vary
-		base, slope = stat.Mean(y, nil), 0
-	case base < 0:
-		base, slope = stat.LinearRegression(x, y, nil, true)
+	if slope < 0 || math.IsNaN(slope) { // x doesn't vary
+		return line{base: stat.Mean(y, nil)}
 	}
-	l := line{base: base, slope: slope}
-	if slope > 0 {
-		l.fit = stat.RSquared(x, y, nil, base, slope)
+	if within := min(max(base, 0), slices.Min(y)); within != base {
+		above := make([]float64, len(y))
+		for i := range y {
+			above[i] = y[i] - within
+		}
+		base = within
+		_, slope = stat.LinearRegression(x, above, nil, true)
 	}
-	return l
+	return line{base, slope, stat.RSquared(x, y, nil, base, slope)}
 }
 
 // carries returns how much load a cell carries, and what runs out first:

@@ -39,6 +39,7 @@ type Interval struct{ Value, Low, High float64 }
 const (
 	leastLevels = 6
 	leastPeak   = 0.7  // of the peak's concurrency that must have been seen
+	leastBend   = 0.1  // of the time that an answer takes at the most concurrency: what requests cost one another
 	leastLawFit = 0.9  // R² of throughput
 	levelStep   = 1.25 // a level of concurrency over the one before
 )
@@ -81,7 +82,7 @@ func scaling(all []served) *Scaling {
 		return refuse(fmt.Sprintf("fewer than %d levels of concurrency were seen", leastLevels))
 	}
 	law := fitLaw(seen)
-	if law.costs == 0 || seen[len(seen)-1].n < leastPeak*law.peak() {
+	if most := seen[len(seen)-1].n; most < leastPeak*law.peak() || law.bend(most) < leastBend {
 		return refuse("throughput shows no peak as far as the load went")
 	}
 	costs, peaks, tops := resample(all)
@@ -156,6 +157,10 @@ func (l law) answers(n float64) float64 {
 	}
 	return n / (l.alone + l.waits*n + l.costs*n*(n-1))
 }
+
+// bend returns what share of an answer's time with n in service comes of what
+// requests cost one another. A queue before one server has none.
+func (l law) bend(n float64) float64 { return l.costs * (n - 1) * l.answers(n) }
 
 // fit returns R², the share of what throughput varies that the law tells.
 func (l law) fit(seen []served) float64 {

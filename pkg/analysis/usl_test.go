@@ -57,7 +57,8 @@ func TestTheScalabilityLawIsRefused(t *testing.T) {
 	}{
 		{"few levels", 0.05, 0.0008, 2.5, 0.02, "fewer than 6 levels"},
 		{"no peak", 0.05, 0, 100, 0.02, "shows no peak as far as"},
-		{"a full queue", 1, 0, 100, 0.02, "could be chance"},
+		{"a full queue", 1, 0, 100, 0.02, "shows no peak as far as"},
+		{"a peak by chance", 0.05, 0.0003, 60, 0.5, "could be chance"},
 		{"far from the peak", 0.05, 0.0008, 15, 0.0001, "shows no peak as far as"},
 		{"noise", 0.8, 0.003, 100, 0.15, "closely enough"},
 	} {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"sweep/pkg/analysis"
@@ -47,6 +48,8 @@ func (r Run) foretold() []string {
 	var out []string
 	if m := r.Surface.Model; m != nil {
 		out = append(out, costs(*m), trust(*m))
+	} else if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return c.Scaling != nil }) {
+		out = append(out, "No model: too few seconds are known, or the CPU that was used doesn't follow the answers")
 	}
 	for _, c := range r.Surface.Cells {
 		p := r.predicted(c)
@@ -62,13 +65,20 @@ func (r Run) foretold() []string {
 	return append(out, r.peaks()...)
 }
 
-// costs says what an answer takes.
+// costs says what an answer takes, and a user or request.
 func costs(m analysis.Model) string {
-	memory := "memory doesn't grow with the load"
-	if m.Each >= 1 {
-		memory = fmt.Sprintf("memory is %s, and %s more for each %s", amount(m.Base), amount(m.Each), m.Per)
+	text := "An answer takes " + digit3(1000*m.Demand) + "ms of CPU"
+	if m.Idle >= 0.001 {
+		text += ", besides " + digit3(m.Idle) + " CPU without load"
 	}
-	return fmt.Sprintf("An answer takes %sms of CPU, besides %s CPU without load; %s", digit3(1000*m.Demand), digit3(m.Idle), memory)
+	if m.Each < 1 {
+		return text + "; memory doesn't grow with the load"
+	}
+	text += "; memory grows by " + amount(m.Each) + " for each " + string(m.Per)
+	if m.Base >= 1 {
+		text += ", from " + amount(m.Base)
+	}
+	return text
 }
 
 // trust says how far the model errs, as far as that is known.
