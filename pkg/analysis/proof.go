@@ -28,7 +28,8 @@ const (
 	confidenceCertified = 0.99
 )
 
-func asked(s experiment.Search) float64 {
+// required returns the confidence that a hold has to show its outcome with.
+func required(s experiment.Search) float64 {
 	if s.Preset == experiment.Certify {
 		return confidenceCertified
 	}
@@ -79,8 +80,8 @@ func (s sample) beyond() float64 {
 
 // few reports whether even if none missed the objective, so many requests
 // couldn't show that it holds.
-func (s sample) few(asked float64) bool {
-	return 1-math.Pow(1-s.may, s.of) < asked
+func (s sample) few(want float64) bool {
+	return 1-math.Pow(1-s.may, s.of) < want
 }
 
 // prove holds a hold that passed second by second against its objectives as a
@@ -103,7 +104,7 @@ func (s *scanned) prove(e *experiment.Experiment, v *Verdict) {
 		if c.of == 0 || c.may == 0 {
 			continue
 		}
-		seen, want := newSample(of[c.Objective], missed[c.Objective], c.may), asked(e.Search)
+		seen, want := newSample(of[c.Objective], missed[c.Objective], c.may), required(e.Search)
 		v.Confidence = min(v.Confidence, seen.within())
 		switch {
 		case seen.within() >= want:

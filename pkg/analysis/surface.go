@@ -28,7 +28,8 @@ func JudgeAll(e *experiment.Experiment, results []measure.Result) []Verdict {
 // why the host can't run a cell, or nothing where it can.
 func Conclude(e *experiment.Experiment, verdicts []Verdict, impossible func(experiment.Limits) string) Surface {
 	s := Surface{Experiment: e.Name, Target: e.Users.Target, Objective: e.Objective}
-	s.Cells = Confirm(Cells(e, verdicts, impossible))
+	s.Cells = scale(Confirm(Cells(e, verdicts, impossible)))
+	s.Model, s.Cells = predict(e, s.Cells)
 	s.Warnings = upside(inversions(s.Cells))
 	s.Frontier = frontier(s.Cells)
 	s.Minimal, s.Answer = answer(s, e.Users.Unit())

@@ -113,6 +113,7 @@ type Verdict struct {
 	CPUSecondsPerRequest float64          // 0 where it isn't known
 	Void                 []Stretch        // what decided nothing, for the generator or the host was the limit
 	Warnings             []string
+	Seconds              []Second // what a model learns from; [JudgeAll] fills it in
 }
 
 // Inference is what follows for a cell from others that were measured, as long
@@ -140,6 +141,8 @@ type Cell struct {
 	Inferred  Inference         // what follows for it, where it tells nothing itself
 	From      experiment.Limits // the measured cell that it follows from, where it does
 	PriceHour float64           // dollars
+	Predicted *Prediction       // what a model says of it, where it wasn't measured; nil: nothing
+	Scaling   *Scaling          // how its throughput grows with concurrency, where it was measured; or why that isn't told
 }
 
 // PricePerMillion returns what a million right answers cost, in dollars, while
@@ -160,6 +163,7 @@ type Surface struct {
 	Cells      []Cell              // by CPUs, then memory
 	Frontier   []experiment.Limits // the measured cells that carry the target while all within them are known not to
 	Minimal    *Minimal            // nil where nothing is viable, or the answer isn't known
+	Model      *Model              // of the service, as measured; nil where the measurements bear none
 	Answer     string              // one sentence
 	Warnings   []string
 }

@@ -29,7 +29,8 @@ func (r Run) csvHead() []string {
 		}
 	}
 	return append(head, "breach_objective", "breach_observed", "breach_limit", "cause", "cause_evidence", "cause_confirmed_by",
-		"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings", "starts_passed", "starts_failed", "inferred", "inferred_from", "price_per_million")
+		"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings", "starts_passed", "starts_failed", "inferred", "inferred_from", "price_per_million",
+		"predicted_users", "predicted_low", "predicted_high")
 }
 
 func (r Run) csvLine(c analysis.Cell) []string {
@@ -52,11 +53,20 @@ func (r Run) csvLine(c analysis.Cell) []string {
 	if c.Inferred != "" {
 		from = c.From.Slug()
 	}
-	return append(line,
+	line = append(line,
 		text(b.Objective), text(b.Observed), text(b.Limit),
 		string(why.Label), text(strings.Join(why.Evidence, "; ")), text(why.ConfirmedBy),
 		known(float64(c.PeakMemory)), known(c.CPUSecondsPerRequest), digits(c.PriceHour), text(strings.Join(notes(c), "; ")),
 		strconv.Itoa(c.Passes()), strconv.Itoa(c.Fails()), string(c.Inferred), from, known(c.PricePerMillion()))
+	return append(line, r.csvPrediction(c)...)
+}
+
+func (r Run) csvPrediction(c analysis.Cell) []string {
+	p := r.predicted(c)
+	if p == nil {
+		return make([]string, 3)
+	}
+	return []string{strconv.Itoa(p.Users), strconv.Itoa(p.Low), strconv.Itoa(p.High)}
 }
 
 func csvLevel(l *analysis.Level) []string {

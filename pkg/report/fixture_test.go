@@ -222,6 +222,43 @@ func searched() Run {
 	return r.withMinimal(3)
 }
 
+// foreseen is a run in which a model says something of what wasn't measured.
+func foreseen() Run {
+	predict := func(c analysis.Cell, users, low, high int, bound analysis.Label) analysis.Cell {
+		c.Predicted = &analysis.Prediction{Users: users, Low: low, High: high, Bound: bound}
+		return c
+	}
+	r := searched()
+	r.Surface.Model = &analysis.Model{
+		Demand: 0.0002134, Idle: 0.0123, Base: 61.5 * float64(experiment.MiB), Each: 32100, Per: analysis.PerRequest,
+		Tried: 3, Error: 0.08, Worst: 0.113, Trusted: true,
+	}
+	cells := r.Surface.Cells
+	cells[0] = predict(cells[0], 3951, 3550, 4397, analysis.CauseMemory)
+	cells[4] = predict(cells[4], 6329, 6160, 6329, analysis.CauseMemory)
+	cells[5] = predict(cells[5], 37480, 33675, 41715, analysis.CauseCPU)
+	cells[6] = predict(cells[6], 6420, 6160, 7145, analysis.CauseMemory)
+	cells[1].Scaling = &analysis.Scaling{Levels: 4, Refused: "fewer than 6 levels of concurrency were seen"}
+	cells[2].Scaling = &analysis.Scaling{Levels: 17, Refused: "throughput shows no peak as far as the load went"}
+	cells[3].Scaling = &analysis.Scaling{
+		Rate: 402, Contention: 0.021, Coherency: 0.00071, Levels: 21,
+		Peak: analysis.Interval{Value: 37.1, Low: 33.2, High: 42.9}, Throughput: analysis.Interval{Value: 5510, Low: 5402, High: 5630},
+	}
+	cells[7].Scaling = cells[2].Scaling
+	return r
+}
+
+// doubtful is the same with a model that isn't trusted.
+func doubtful() Run {
+	r := foreseen()
+	m := *r.Surface.Model
+	m.Tried, m.Error, m.Worst, m.Each, m.Trusted = 1, 0.41, 0.41, 0, false
+	m.Doubt = "it takes 3 cells that fail at a closely known load, not 1"
+	r.Surface.Model = &m
+	r.Surface.Cells[0].Predicted.Low, r.Surface.Cells[0].Predicted.High = 2802, 5570
+	return r
+}
+
 // repeated is a run with several starts of its cells.
 func repeated() Run {
 	r := runOf("2 CPU / 500M is the least of 2 measured configurations that carries 10,000 users with errors <= 1% and p99 <= 1s.", nil,

@@ -25,6 +25,7 @@ func Markdown(w io.Writer, r Run) error {
 		fmt.Fprintf(b, "\n%s\n", escape(line))
 	}
 	section(b, "Why", r.causes())
+	section(b, "Predicted, not measured", r.foretold())
 	section(b, "To know besides", r.besides())
 	fmt.Fprintf(b, "\n## Pictures\n\n![%s](%s.svg)\n", escape(r.unit()+" carried, by CPUs and memory"), matrixName)
 	fmt.Fprintf(b, "\nThe same as [PNG](%s.png). All numbers: [%s](%[2]s), [%s](%[3]s).\n", matrixName, CellsFile, SummaryFile)

@@ -195,7 +195,8 @@ func (m matrix) lines(cell analysis.Cell) []cellLine {
 		if cell.Inferred != "" {
 			why = follows(cell)
 		}
-		for _, line := range (hand{size: small}).wrap(why, cellWidth-24, 2) {
+		const most = 4 // lines, beside the bracket and the price
+		for _, line := range (hand{size: small}).wrap(strings.TrimPrefix(why+"; "+m.run.foretells(cell), "; "), cellWidth-24, most) {
 			out = append(out, cellLine{text: line, size: small})
 		}
 	case why == "":

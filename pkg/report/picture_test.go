@@ -158,6 +158,20 @@ func TestMatrixSaysWhatTheReferenceCellsDid(t *testing.T) {
 	}
 }
 
+func TestMatrixShowsWhatIsPredictedInSmallWords(t *testing.T) {
+	text := svg(t, Matrix(foreseen()))
+	for _, want := range []string{">predicted about 6,300 users,<", ">memory bound<", ">not measured<", "users, CPU bound<"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	plain := foreseen()
+	plain.Surface.Model = nil
+	if strings.Contains(svg(t, Matrix(plain)), "predicted") {
+		t.Error("predicted without a model")
+	}
+}
+
 func TestRamp(t *testing.T) {
 	s := service{limits: cellLimits(1, 200), seconds: 60, target: 10000, ramp: 120, knee: 6000, leak: 0.03}
 	long, short := s, s

@@ -25,6 +25,7 @@ func runs() map[string]Run {
 		"reference": reference(), "all_failed": allFailed(), "single": single(),
 		"unknown": unknown(), "never_ready": neverReady(), "not_measured": notMeasured(),
 		"searched": searched(), "repeated": repeated(),
+		"foreseen": foreseen(), "doubtful": doubtful(),
 	}
 }
 
@@ -64,7 +65,8 @@ func TestTableFits120Columns(t *testing.T) {
 	v := limited()
 	v.Cause.Label, v.PeakMemory = analysis.CauseApplication, 209000000
 	v.FirstFail = at(1, 10000, 1234567, 1, 1, 0)
-	r := runOf("", nil, cellOf(0.25, 500, v), cellOf(0.25, 1536, passed())).withMinimal(1)
+	r := runOf("", nil, cellOf(0.25, 500, v), cellOf(0.5, 500, passed()), cellOf(1, 500, analysis.Verdict{Outcome: analysis.NotMeasured})).withMinimal(1)
+	r.Surface.Model, r.Surface.Cells[2].Predicted = &analysis.Model{Trusted: true}, &analysis.Prediction{Users: 10000}
 	r.Surface.Minimal.PricePerMillion = 0.000012
 	for _, trials := range []int{1, 5} {
 		r.Surface.Cells[0].Trials = trials
@@ -162,6 +164,14 @@ func fields(t *testing.T, object any, want ...string) {
 	slices.Sort(want)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("fields %v, want %v", got, want)
+	}
+}
+
+func TestWhatIsPredictedIsRoundedDown(t *testing.T) {
+	for n, want := range map[int]int{0: 0, 7: 7, 99: 99, 101: 100, 4399: 4300, 9999: 9900, 10049: 10000} {
+		if got := about(n); got != want {
+			t.Errorf("about %d: got %d, want %d", n, got, want)
+		}
 	}
 }
 

@@ -37,12 +37,20 @@ type (
 		Measured     bool               `json:"measured"`
 		Inferred     analysis.Inference `json:"inferred,omitempty"`      // what follows for it, where it tells nothing itself
 		InferredFrom *summaryLimits     `json:"inferred_from,omitempty"` // from this cell, which does
+		Predicted    *summaryPrediction `json:"predicted,omitempty"`     // what a model says of it, where it wasn't measured
 		Trials       int                `json:"trials"`
 		summaryVerdict
 		Starts          []summaryStart `json:"starts"` // each of the trials
 		PriceHour       float64        `json:"price_hour"`
 		PricePerMillion float64        `json:"price_per_million,omitempty"` // right answers, at the last pass
 		Warnings        []string       `json:"warnings"`
+	}
+	summaryPrediction struct {
+		Users int            `json:"users"` // the most that it carries
+		Low   int            `json:"low"`
+		High  int            `json:"high"`
+		Bound analysis.Label `json:"bound"` // what runs out first
+		Error float64        `json:"error"` // the model's mean error where it was tried, as a share
 	}
 	summaryStart struct {
 		Replicate int `json:"replicate"`
@@ -97,7 +105,7 @@ func JSON(w io.Writer, r Run) error {
 		s.Unit = r.Experiment.Users.Unit()
 	}
 	for _, c := range r.Surface.Cells {
-		s.Cells = append(s.Cells, summarise(c))
+		s.Cells = append(s.Cells, r.summarise(c))
 	}
 	for _, l := range r.Surface.Frontier {
 		s.Frontier = append(s.Frontier, limits(l))
@@ -114,7 +122,7 @@ func JSON(w io.Writer, r Run) error {
 	return nil
 }
 
-func summarise(c analysis.Cell) summaryCell {
+func (r Run) summarise(c analysis.Cell) summaryCell {
 	out := summaryCell{
 		summaryLimits: limits(c.Trial.Limits), Measured: c.Measured, Inferred: c.Inferred, Trials: c.Trials,
 		summaryVerdict: verdict(c.Verdict), Starts: []summaryStart{}, PriceHour: c.PriceHour, PricePerMillion: c.PricePerMillion(), Warnings: list(notes(c)),
@@ -122,6 +130,9 @@ func summarise(c analysis.Cell) summaryCell {
 	if c.Inferred != "" {
 		from := limits(c.From)
 		out.InferredFrom = &from
+	}
+	if p := r.predicted(c); p != nil {
+		out.Predicted = &summaryPrediction{p.Users, p.Low, p.High, p.Bound, r.Surface.Model.Error}
 	}
 	for _, start := range c.Starts {
 		out.Starts = append(out.Starts, summaryStart{start.Trial.Replicate, verdict(start), list(warnings(start))})

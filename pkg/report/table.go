@@ -25,7 +25,7 @@ func (r Run) columns() []column {
 	columns := []column{
 		{"CPUs", right, func(c analysis.Cell) string { return c.Trial.Limits.CPU.String() }},
 		{"Memory", right, func(c analysis.Cell) string { return c.Trial.Limits.Memory.String() }},
-		{"Outcome", left, r.outcome},
+		{"Outcome", left, r.ended},
 		{"Last\npass,\n" + r.unit(), right, func(c analysis.Cell) string { return level(c.LastPass, users) }},
 		{"First\nfail,\n" + r.unit(), right, func(c analysis.Cell) string { return level(c.FirstFail, users) }},
 		{"Requests\nso far", right, requests},
@@ -59,6 +59,15 @@ func level(l *analysis.Level, text func(analysis.Level) string) string {
 		return none
 	}
 	return text(*l)
+}
+
+// ended says how a cell ended, or in brackets what a trusted model says that it
+// carries, where neither a start nor an inference tells.
+func (r Run) ended(c analysis.Cell) string {
+	if p := r.predicted(c); p != nil && r.Surface.Model.Trusted && c.Inferred == "" {
+		return "(about " + analysis.Thousands(about(p.Users)) + ")"
+	}
+	return r.outcome(c)
 }
 
 func users(l analysis.Level) string { return analysis.Thousands(l.Users) }

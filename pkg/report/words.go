@@ -91,6 +91,9 @@ func (r Run) legend() []string {
 	if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return !c.Measured && c.Inferred != "" }) {
 		out = append(out, "(failed), (passed): not measured, but a bigger one failed, or a smaller one passed")
 	}
+	if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return r.ended(c) != r.outcome(c) }) {
+		out = append(out, fmt.Sprintf("(about 1,000): so many %s are predicted, not measured; the model's mean error is %s", r.unit(), percent(r.Surface.Model.Error)))
+	}
 	if r.repeated() {
 		out = append(out, "Starts: how many agree with the outcome, of how many")
 	}

@@ -85,7 +85,7 @@ func nextCell(e *experiment.Experiment, verdicts []analysis.Verdict, impossible 
 	if len(s.open) == 0 {
 		return experiment.Trial{}, false
 	}
-	l := s.cells[s.open[s.choose(s.position)]]
+	l := s.cells[s.open[s.next()]]
 	last := 0
 	for _, v := range s.starts[l] {
 		last = max(last, v.Trial.Replicate)
@@ -241,10 +241,14 @@ func rampsLeft(e *experiment.Experiment, verdicts []analysis.Verdict, impossible
 		return 0
 	}
 	n := len(s.open)
-	if !s.upset {
+	switch {
+	case s.upset:
+	case len(s.expect) > 0: // the way isn't the one that was foreseen
+		n = min(n, 1+s.lines(s.open))
+	default:
 		n = s.most(s.position)
 	}
-	begun := count(s.starts[s.cells[s.open[s.choose(s.position)]]])
+	begun := count(s.starts[s.cells[s.open[s.next()]]])
 	return n*ramps(e) - begun.passes - begun.fails
 }
 
@@ -305,6 +309,24 @@ type sight struct {
 
 	starts map[experiment.Limits][]analysis.Verdict // the ramps
 	upset  bool                                     // more was seen to carry less: then less can be inferred than the board foresees
+	expect map[experiment.Limits]bool               // whether a trusted model expects a cell to carry the load
+}
+
+// next returns the place among the open cells of the one to run next. There must
+// be one. Where a trusted model expects a cell to be the cheapest that carries
+// the load, that one is it, unless it could make the way longer than it is at
+// worst.
+func (s sight) next() int {
+	for k, i := range s.open {
+		if !s.viable || !s.expect[s.cells[i]] {
+			continue
+		}
+		if max(s.lines(s.open[:k]), s.lines(s.without(s.open, k))) < s.lines(s.open) {
+			return k
+		}
+		break
+	}
+	return s.choose(s.position)
 }
 
 // look makes out what is open. A cell that isn't settled counts as not run.
@@ -320,7 +342,7 @@ func look(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 		return !count(s.starts[v.Trial.Limits]).settled(ramps(e))
 	})
 	cells := analysis.Cells(e, settled, impossible)
-	s.upset = analysis.Upset(cells)
+	s.upset, s.expect = analysis.Upset(cells), analysis.Expect(e, cells)
 	slices.SortFunc(cells, analysis.Cheaper)
 	s.board = newBoard(cells)
 	for i, c := range cells {
