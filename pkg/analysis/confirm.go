@@ -55,7 +55,7 @@ func resource(l Label) (short, other amount, ok bool) {
 		return memory, cpu, true
 	case CauseCPU, CauseBursts:
 		return cpu, memory, true
-	case CauseCrash, CauseBacklog, CauseConcurrency, CauseApplication, CauseNotReady, CauseGenerator, CauseHost, CauseUnknown:
+	case CauseCrash, CauseBacklog, CauseConcurrency, CauseDownstream, CauseApplication, CauseNotReady, CauseGenerator, CauseHost, CauseUnknown:
 	}
 	return nil, nil, false
 }
