@@ -223,7 +223,7 @@ func TestCauseOfABreach(t *testing.T) {
 			"four hundred answers a second, however many ask",
 			from(late(), 4, capped),
 			analysis.CauseConcurrency,
-			[]string{"400 answers/s though the load grew from", "takes 20ms at low load, so about 8 at a time"},
+			[]string{"400 answers/s though the load grew from", "takes 20ms at low load, so about 8 at a time", "whether its accept queue was full isn't known"},
 		},
 		{
 			"twice what was measured of four workers who take 20 ms each",
@@ -283,7 +283,7 @@ func TestCauseOfABreach(t *testing.T) {
 				}
 			}),
 			analysis.CauseConcurrency,
-			[]string{"takes 20ms at low load, so about 8 at a time"},
+			[]string{"takes 20ms at low load, so about 8 at a time", "503 answers: 60 of 60 failures"},
 		},
 		{
 			"it sheds load",

@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -490,10 +491,18 @@ func (l lead) capped() []string {
 	if (late.answers-early.answers)/(late.load-early.load) >= plateau*before.answers/before.load {
 		return nil
 	}
-	return []string{
+	says := []string{
 		fmt.Sprintf("%s answers/s though the load grew from %s to %s %s, while CPU and memory were idle", whole(late.answers), whole(early.load), whole(late.load), l.unit),
 		fmt.Sprintf("an answer takes %s at low load, so about %s at a time: workers, a lock, or what it waits for", Short(l.service), whole(max(1, late.answers*l.service.Seconds()))),
 	}
+	all := l.failing()
+	if len(all.Statuses) > 0 {
+		says = append(says, statuses(all, slices.Sorted(maps.Keys(all.Statuses))...))
+	}
+	if all.Network == nil {
+		says = append(says, "whether its accept queue was full isn't known")
+	}
+	return says
 }
 
 // queued parts the windows in which requests waited for one another, to the
