@@ -127,6 +127,12 @@ func TestCauseOfABreach(t *testing.T) {
 			[]string{"garbage collection, from 4 s on; working set 199 of 200 MiB, 5,000 major page faults/s, from 7 s on"},
 		},
 		{
+			"garbage collection, and thrashing in the last second",
+			from(from(from(late(), 0, func(i int, w *measure.Window) { w.Usage = usage(0.0007*float64(w.Sent), 0, 180) }), 7, saturate), 8, thrash),
+			analysis.CauseMemory,
+			[]string{"garbage collection, from 7 s on", "5,000 major page faults/s"},
+		},
+		{
 			"CPU used up while all was well, until thrashing broke it",
 			from(from(late(), 2, saturate), 7, func(i int, w *measure.Window) {
 				thrash(i, w)

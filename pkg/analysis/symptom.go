@@ -118,15 +118,14 @@ func (l lead) thrashes(w measure.Window) told {
 }
 
 // collects: garbage collection takes the CPU, since there's hardly any memory
-// left. Thrashing makes answers as expensive, so that it goes first.
+// left.
 func (l lead) collects(w measure.Window) told {
-	thrashes := l.thrashes(w)
 	switch u := w.Usage; {
 	case u == nil:
 		return possible
-	case l.memory(u) < memoryHigh, l.cpu(u) < cpuAtLimit, l.cost.none, thrashes == present:
+	case l.memory(u) < memoryHigh, l.cpu(u) < cpuAtLimit, l.cost.none:
 		return absent
-	case l.cost.unknown, thrashes == possible:
+	case l.cost.unknown, l.thrashes(w) == possible:
 		return possible
 	case costOf(w) >= costRise*l.cost.seconds:
 		return present
@@ -203,14 +202,22 @@ type candidate struct {
 	sure bool // neither that nor when could be otherwise
 }
 
+// candidates returns the symptoms that were there. Thrashing makes answers as
+// expensive as garbage collection does, which therefore must have come before it.
 func (l lead) candidates() []candidate {
 	var out []candidate
+	thrashes := len(l.windows) // from when on it is known to
 	for _, s := range l.symptoms() {
 		at, ok := l.crossing(s.in, possible)
 		surely, sure := l.crossing(s.in, present)
-		if ok {
-			out = append(out, candidate{s, at, sure && surely == at})
+		c := candidate{s, at, sure && surely == at}
+		if !ok || c.label == CauseMemory && !c.thrash && at >= thrashes {
+			continue
 		}
+		if c.thrash && c.sure {
+			thrashes = at
+		}
+		out = append(out, c)
 	}
 	return out
 }
