@@ -16,24 +16,34 @@ import (
 //	cpu_bound             it uses what its CPU limit gives, and is stopped
 //	cpu_throttled_bursts  it is stopped often, though it uses little: some answers are late, most aren't
 //	backlog               connections find its accept queue full
+//	downstream            it answers that what it asks failed it, though CPU and memory are idle
 //	concurrency_cap       answers don't grow with the load, though CPU and memory are idle
 //	application_error     answers are wrong, though CPU and memory are idle
-//	leak                  its memory grows though the load doesn't
+//	leak                  its memory grows though the load doesn't, whether that fills it or not
 //
 // Of memory and CPU the one that was short first is the cause: a saturated CPU
-// lets requests pile up in memory, and thrashing costs CPU. Only what came
-// before the requests that failed had ended can have been the cause.
+// lets requests pile up in memory, and thrashing costs CPU. But a CPU that was
+// used up while the objective held isn't what broke a service whose answers
+// break down just when it begins to thrash. Only what came before the requests
+// that failed had ended can have been the cause.
 //
-// Whether something behind the service was slow can't be told from inside: a
-// cap on concurrency looks the same.
+// Whether something behind the service is slow only the service can tell: by
+// itself, a cap on concurrency looks the same. 502 and 504 tell (RFC 9110, 15.6:
+// what it asked gave no proper answer, or none in time). 503 says that it can't
+// now, but not because of whom. A service that sheds load does so to keep those
+// quick that it takes, and a slow one behind it makes right answers slow before
+// it makes them wrong: where right answers come as quickly and as often as ever,
+// or no more of them come however many ask, 503 is taken for a cap of its own,
+// else for something behind it. The evidence says so.
 func cause(e *experiment.Experiment, v Verdict, r measure.Result, s scanned) *Cause {
 	switch v.Outcome {
 	case Passed, Open, NotMeasured, Inconclusive:
 		return nil
 	case OOMKilled:
-		return &Cause{Label: CauseOOM, Evidence: oomEvidence(v, r)}
+		return &Cause{Label: CauseOOM, Evidence: append(oomEvidence(v, r), s.before(e)...)}
 	case Crashed:
-		return &Cause{Label: CauseCrash, Evidence: []string{fmt.Sprintf("the service ended by itself with exit code %d%s%s", r.Exit.Code, signalled(r.Exit.Code), sinceLoad(r))}}
+		ended := fmt.Sprintf("the service ended by itself with exit code %d%s%s", r.Exit.Code, signalled(r.Exit.Code), sinceLoad(r))
+		return &Cause{Label: CauseCrash, Evidence: append([]string{ended}, s.before(e)...)}
 	case NotReady:
 		return &Cause{Label: CauseNotReady, Evidence: []string{r.NotReady}}
 	case GeneratorLimited:
@@ -56,7 +66,16 @@ func oomEvidence(v Verdict, r measure.Result) []string {
 	if v.PeakMemory > 0 {
 		out = append(out, fmt.Sprintf("peak memory %.0f of %.0f MiB", v.PeakMemory.MiB(), r.Trial.Limits.Memory.MiB()))
 	}
-	return append(out, leak(r.Trial.Limits, r.Series.Windows)...)
+	return append(out, growth(r.Trial.Limits, r.Series.Windows)...)
+}
+
+// before tells how a service failed that died only later.
+func (s scanned) before(e *experiment.Experiment) []string {
+	if !s.died || s.bad == s.proof {
+		return nil
+	}
+	sp := s.spans[s.bad]
+	return []string{fmt.Sprintf("it had failed before: %s at %.0f s", sp.why(e, s.now), sp.end().Seconds())}
 }
 
 // firstKill tells when the first out-of-memory event came, where the service

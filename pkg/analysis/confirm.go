@@ -55,7 +55,7 @@ func resource(l Label) (short, other amount, ok bool) {
 		return memory, cpu, true
 	case CauseCPU, CauseBursts:
 		return cpu, memory, true
-	case CauseCrash, CauseBacklog, CauseConcurrency, CauseApplication, CauseNotReady, CauseGenerator, CauseHost, CauseUnknown:
+	case CauseCrash, CauseBacklog, CauseConcurrency, CauseDownstream, CauseApplication, CauseNotReady, CauseGenerator, CauseHost, CauseUnknown:
 	}
 	return nil, nil, false
 }
@@ -107,18 +107,27 @@ func nearest(cells []Cell, fits func(experiment.Limits) bool) *Cell {
 }
 
 // gained returns how much more users b carries than a, as a share of a's, and
-// in words. From nothing to something is all the gain there is.
+// in words. From nothing to something is all the gain there is. With more memory
+// a leak lasts for more requests, of however many users.
 func gained(a, b Cell) (share float64, told string) {
+	leaks := a.Cause != nil && a.Cause.Label == CauseLeak
 	carries := func(c Cell) int {
-		if c.LastPass == nil {
+		switch {
+		case c.LastPass == nil:
 			return 0
+		case leaks:
+			return int(c.LastPass.Requests)
 		}
 		return c.LastPass.Users
 	}
+	unit := ""
+	if leaks {
+		unit = " requests"
+	}
 	before, after := carries(a), carries(b)
 	if before == 0 {
-		return min(1, float64(after)), Thousands(after) + " instead of none"
+		return min(1, float64(after)), Thousands(after) + unit + " instead of none"
 	}
 	share = float64(after)/float64(before) - 1
-	return share, fmt.Sprintf("%+.0f %%", 100*share)
+	return share, fmt.Sprintf("%+.0f %%", 100*share) + unit
 }

@@ -21,9 +21,13 @@ func TestConfirm(t *testing.T) {
 			v.Cause = &analysis.Cause{Label: label, Evidence: []string{"as seen"}}
 		}
 		if users > 0 {
-			v.LastPass = &analysis.Level{Users: users}
+			v.LastPass = &analysis.Level{Users: users, Requests: 3 * uint64(users)}
 		}
 		return analysis.Cell{Verdict: v, Measured: true}
+	}
+	lasting := func(c analysis.Cell, requests uint64) analysis.Cell {
+		c.LastPass.Requests = requests
+		return c
 	}
 	unknown := cell(tall, analysis.CauseHost, 9000)
 	unknown.Outcome = analysis.HostLimited
@@ -35,7 +39,8 @@ func TestConfirm(t *testing.T) {
 	}{
 		{"more memory carries more", []analysis.Cell{cell(small, analysis.CauseMemory, 600), cell(tall, "", 1000)}, "1 CPU / 500M: +67 %", ""},
 		{"the nearest counts", []analysis.Cell{cell(small, analysis.CauseOOM, 600), cell(taller, "", 2000), cell(tall, analysis.CauseOOM, 900)}, "1 CPU / 500M: +50 %", ""},
-		{"from nothing", []analysis.Cell{cell(small, analysis.CauseLeak, 0), cell(tall, "", 1000)}, "1 CPU / 500M: 1,000 instead of none", ""},
+		{"from nothing", []analysis.Cell{cell(small, analysis.CauseLeak, 0), cell(tall, "", 1000)}, "1 CPU / 500M: 3,000 requests instead of none", ""},
+		{"a leak lasts for more requests", []analysis.Cell{cell(small, analysis.CauseLeak, 150), lasting(cell(tall, analysis.CauseLeak, 150), 900)}, "1 CPU / 500M: +100 % requests", ""},
 		{"more CPU carries more", []analysis.Cell{cell(small, analysis.CauseCPU, 600), cell(medium, analysis.CauseCPU, 1100)}, "2 CPU / 200M: +83 %", ""},
 		{"more CPU carries no more", []analysis.Cell{cell(small, analysis.CauseBursts, 600), cell(medium, analysis.CauseMemory, 610)}, "", "refuted by 2 CPU / 200M: +2 %"},
 		{"more memory carries less", []analysis.Cell{cell(small, analysis.CauseMemory, 600), cell(tall, analysis.CauseCPU, 540)}, "", "refuted by 1 CPU / 500M: -10 %"},

@@ -2,6 +2,8 @@ package analysis
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"sweep/pkg/experiment"
@@ -50,12 +52,14 @@ func (v Verdict) ofHold() Verdict {
 func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	e = e.Of(r.Trial)
 	v := Verdict{Trial: r.Trial, PeakMemory: peakMemory(r), Warnings: append([]string(nil), r.Warnings...)}
-	windows, last := ended(r.Series.Windows), []measure.Window(nil)
+	windows, last, now := ended(r.Series.Windows), []measure.Window(nil), r.Series.At
 	dead := diedUnderLoad(r)
 	if dead {
-		windows, last = split(windows, r.Exit.At.Sub(r.Loaded))
+		now = r.Exit.At.Sub(r.Loaded)
+		windows, last = split(windows, now)
+		windows = alive(windows)
 	}
-	s, stall := scanUntilStall(e, r.Trial, windows, r.Series.At, true)
+	s, stall := scanUntilStall(e, r.Trial, windows, now, true)
 	s.end(windows, last)
 	v.LastPass = s.lastPass(e)
 	v.CPUSecondsPerRequest = cpuPerRequest(s)
@@ -207,6 +211,26 @@ func split(windows []measure.Window, death time.Duration) (lived, died []measure
 	return nil, nil
 }
 
+// alive returns the windows as they were when the service died: requests that
+// it took with it still waited then. No more were taken from those windows than
+// waited at their end; what broke besides had broken before.
+func alive(windows []measure.Window) []measure.Window {
+	if len(windows) == 0 {
+		return nil
+	}
+	out := slices.Clone(windows)
+	for i, waited := len(out)-1, uint64(out[len(out)-1].InFlight); i >= 0 && waited > 0; i-- {
+		w := &out[i]
+		w.Errors = maps.Clone(w.Errors)
+		for _, class := range []measure.Class{measure.Reset, measure.Refused} {
+			if taken := min(waited, w.Errors[class]); taken > 0 {
+				waited, w.Errors[class] = waited-taken, w.Errors[class]-taken
+			}
+		}
+	}
+	return out
+}
+
 // A scanned series is its spans with their marks, up to the first span that is
 // still open.
 type scanned struct {
@@ -307,8 +331,10 @@ func (s scanned) stuck(u experiment.Users) bool {
 }
 
 // end adds the window in which the service died, after those in which it lived.
-// It is the failure: requests that it took with it were due earlier, even many
-// seconds, but it carried that load then.
+// It is the failure, unless the service had failed before and never got well
+// again: one that thrashes for long before it is killed didn't carry that load.
+// Requests that death took with it were due earlier, even many seconds, but that
+// alone is no failure then; see [alive].
 func (s *scanned) end(lived, died []measure.Window) {
 	if len(died) == 0 {
 		return
@@ -319,7 +345,8 @@ func (s *scanned) end(lived, died []measure.Window) {
 		sp.requests += w.Sent
 	}
 	s.spans, s.marks = append(s.spans, sp), append(s.marks, bad)
-	s.good, s.bad, s.proof, s.died = s.latest, len(s.spans)-1, len(s.spans)-1, true
+	s.good, s.proof, s.died = s.latest, len(s.spans)-1, true
+	s.bad = s.good + 1 + slices.Index(s.marks[s.good+1:], bad)
 }
 
 func (s scanned) lastPass(e *experiment.Experiment) *Level {

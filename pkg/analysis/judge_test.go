@@ -164,6 +164,51 @@ func TestWhatADeathTookWithItDoesNotMoveTheBracket(t *testing.T) {
 	}
 }
 
+func TestADeathThatComesLongAfterTheFailureIsNotThatFailure(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		spoil      func(i int, w *measure.Window) // those from second 4 on
+		pass, fail int
+	}{
+		{"late for seconds", func(i int, w *measure.Window) { *w = second(i, crowd(i), crowd(i), 2*time.Second) }, 400, 500},
+		{"silent for seconds, until death took what waited", func(i int, w *measure.Window) {
+			*w = second(i, crowd(i), 0, 0)
+			w.Sent, w.Errors, w.InFlight = 100, map[measure.Class]uint64{measure.Reset: 60, measure.Refused: 40}, 100*(i-3)
+		}, 400, 500},
+		{"broken for seconds", func(_ int, w *measure.Window) {
+			w.Done /= 2
+			w.Errors = map[measure.Class]uint64{measure.Reset: w.Sent - w.Done}
+		}, 400, 500},
+		{"well, but death took what was young", func(i int, w *measure.Window) {
+			if i == 6 {
+				w.Done /= 2
+				w.Errors, w.InFlight = map[measure.Class]uint64{measure.Reset: w.Sent - w.Done}, int(w.Sent-w.Done)
+			}
+		}, 600, 800},
+		{"well, with some underway", func(_ int, w *measure.Window) { w.InFlight = 3 }, 700, 800},
+		{"late, and then well", func(i int, w *measure.Window) {
+			if i < 6 {
+				*w = second(i, crowd(i), crowd(i), 2*time.Second)
+			}
+		}, 700, 800},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ws := from(ramp()[:8], 4, c.spoil)
+			ws[7] = second(7, 800, 300, 20*time.Millisecond)
+			ws[7].Sent, ws[7].Errors = 800, map[measure.Class]uint64{measure.Refused: 500}
+			r := result(ws, measure.Exit{Died: true, Code: 137, OOMKilled: true})
+			r.Exit.At = r.Loaded.Add(7400 * time.Millisecond)
+			v := analysis.Judge(question(), r)
+			if v.Outcome != analysis.OOMKilled || v.LastPass.Users != c.pass || v.FirstFail.Users != c.fail {
+				t.Errorf("got %s, %+v, %+v", v.Outcome, v.LastPass, v.FirstFail)
+			}
+			if told := strings.Contains(strings.Join(v.Cause.Evidence, "; "), "it had failed before"); told != (c.fail < 800) {
+				t.Errorf("evidence %q", v.Cause.Evidence)
+			}
+		})
+	}
+}
+
 func TestAServiceThatAnswersWronglyHasNotStalled(t *testing.T) {
 	e := question()
 	e.Objective = experiment.Objective{P99: e.Objective.P99}

@@ -77,7 +77,7 @@ func (s span) latencies(now, timeout time.Duration) measure.Histogram {
 	for _, w := range s.windows {
 		h.Merge(measure.NewHistogram(
 			measure.Bucket{Value: timeout, Count: w.Errors[measure.Timeout]},
-			measure.Bucket{Value: now - w.End(), Count: w.Pending()}))
+			measure.Bucket{Value: max(0, now-w.End()), Count: w.Pending()}))
 	}
 	return h
 }

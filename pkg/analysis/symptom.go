@@ -3,9 +3,9 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"sweep/pkg/experiment"
@@ -87,15 +87,17 @@ type symptom struct {
 	in    func(measure.Window) told
 	says  func(worst) string
 	alone bool // whether it is named though it is only possible, if nothing else is
+
+	thrash bool // whether it is thrashing, which is told from a CPU that is short by what it does to answers
 }
 
 // symptoms returns those there are, in the order in which they are named.
 func (l lead) symptoms() []symptom {
 	return []symptom{
-		{CauseMemory, l.thrashes, l.memoryUse, true},
-		{CauseMemory, l.collects, l.collecting, false},
-		{CauseCPU, l.saturated, l.cpuUse, true},
-		{CauseBursts, l.bursts, l.bursting, false},
+		{label: CauseMemory, in: l.thrashes, says: l.memoryUse, alone: true, thrash: true},
+		{label: CauseMemory, in: l.collects, says: l.collecting},
+		{label: CauseCPU, in: l.saturated, says: l.cpuUse, alone: true},
+		{label: CauseBursts, in: l.bursts, says: l.bursting},
 	}
 }
 
@@ -115,14 +117,15 @@ func (l lead) thrashes(w measure.Window) told {
 	}
 }
 
-// collects: garbage collection takes the CPU, since there's hardly any memory left.
+// collects: garbage collection takes the CPU, since there's hardly any memory
+// left.
 func (l lead) collects(w measure.Window) told {
 	switch u := w.Usage; {
 	case u == nil:
 		return possible
 	case l.memory(u) < memoryHigh, l.cpu(u) < cpuAtLimit, l.cost.none:
 		return absent
-	case l.cost.unknown:
+	case l.cost.unknown, l.thrashes(w) == possible:
 		return possible
 	case costOf(w) >= costRise*l.cost.seconds:
 		return present
@@ -199,23 +202,34 @@ type candidate struct {
 	sure bool // neither that nor when could be otherwise
 }
 
+// candidates returns the symptoms that were there. Thrashing makes answers as
+// expensive as garbage collection does, which therefore must have come before it.
 func (l lead) candidates() []candidate {
 	var out []candidate
+	thrashes := len(l.windows) // from when on it is known to
 	for _, s := range l.symptoms() {
 		at, ok := l.crossing(s.in, possible)
 		surely, sure := l.crossing(s.in, present)
-		if ok {
-			out = append(out, candidate{s, at, sure && surely == at})
+		c := candidate{s, at, sure && surely == at}
+		if !ok || c.label == CauseMemory && !c.thrash && at >= thrashes {
+			continue
 		}
+		if c.thrash && c.sure {
+			thrashes = at
+		}
+		out = append(out, c)
 	}
 	return out
 }
 
-// shortage returns which of CPU and memory was short first, or false where
-// neither was, or it isn't known.
-func shortage(all []candidate) (Label, bool) {
-	if len(all) == 0 {
+// shortage returns which of CPU and memory was short first, or broke the
+// service, or false where neither was, or it isn't known.
+func (l lead) shortage(all []candidate) (Label, bool) {
+	switch {
+	case len(all) == 0:
 		return "", false
+	case len(l.broken(all)) > 0:
+		return CauseMemory, true
 	}
 	first := slices.MinFunc(all, func(a, b candidate) int { return cmp.Compare(a.at, b.at) })
 	i := slices.IndexFunc(all, func(c candidate) bool { return c.at <= first.at+int(together/time.Second) })
@@ -226,13 +240,34 @@ func shortage(all []candidate) (Label, bool) {
 	return label, named && (!doubt || !rival)
 }
 
+// broken tells of answers that broke down as the service began to thrash, just
+// when it failed. A service that is short of CPU alone answers late, but as many
+// as ever.
+func (l lead) broken(all []candidate) []string {
+	const most = 0.5 // of the answers before
+	i := slices.IndexFunc(all, func(c candidate) bool { return c.thrash && c.sure && c.at > 0 && c.at <= l.onset+1 })
+	if i < 0 {
+		return nil
+	}
+	at := all[i].at
+	before, since := flow(l.windows[max(0, at-int(lookBack/time.Second)):at]), flow(l.windows[at:])
+	if since.answers > most*before.answers {
+		return nil
+	}
+	return []string{fmt.Sprintf("answers fell from %s/s to %s/s as it began to thrash", whole(before.answers), whole(since.answers))}
+}
+
 // cause names what kept the service from its objective.
 func (l lead) cause(breach *Breach) *Cause {
 	all := l.candidates()
-	if label, ok := shortage(all); ok {
+	if label, ok := l.shortage(all); ok {
 		evidence := l.evidence(all, label)
 		if label == CauseMemory {
-			evidence = append(evidence, leak(l.limits, l.windows)...)
+			evidence = append(evidence, l.broken(all)...)
+			if g, ok := leak(l.limits, l.windows[:l.onset]); ok && g.left <= lookBack { // that is what filled it
+				return &Cause{Label: CauseLeak, Evidence: append([]string{g.String()}, evidence...)}
+			}
+			evidence = append(evidence, growth(l.limits, l.windows)...)
 		}
 		return &Cause{Label: label, Evidence: evidence}
 	}
@@ -242,9 +277,11 @@ func (l lead) cause(breach *Breach) *Cause {
 		says  func() []string
 	}{
 		{CauseBacklog, l.backlog},
+		{CauseDownstream, func() []string { return l.downstream(breach) }},
 		{CauseConcurrency, l.capped},
+		{CauseConcurrency, func() []string { return l.sheds(breach) }},
 		{CauseApplication, func() []string { return l.misanswers(breach) }},
-		{CauseLeak, func() []string { return leak(l.limits, l.windows[:l.onset]) }},
+		{CauseLeak, l.leaks},
 	} {
 		if says := rule.says(); len(says) > 0 {
 			return &Cause{Label: rule.label, Evidence: append(says, evidence...)}
@@ -253,8 +290,8 @@ func (l lead) cause(breach *Breach) *Cause {
 	return &Cause{Label: CauseUnknown, Evidence: evidence}
 }
 
-// evidence tells of all shortages, those of the cause first, and then how much
-// of the limits was used.
+// evidence tells of all shortages, those of the cause before others, and what
+// came first before what came later; and then how much of the limits was used.
 func (l lead) evidence(all []candidate, label Label) []string {
 	top := l.worst()
 	if top == (worst{}) {
@@ -262,6 +299,7 @@ func (l lead) evidence(all []candidate, label Label) []string {
 	}
 	var out []string
 	told := map[string]bool{}
+	all = slices.SortedStableFunc(slices.Values(all), func(a, b candidate) int { return cmp.Compare(a.at, b.at) })
 	for _, mine := range []bool{true, false} {
 		for _, c := range all {
 			_, seen := l.crossing(c.in, present)
@@ -286,7 +324,7 @@ type worst struct {
 	seen                        bool
 	cpu, memory                 float64 // shares of the limits
 	throttled, faults, pressure float64 // less than 0 where it isn't known
-	cost                        float64 // CPU seconds of an answer
+	cost                        float64 // CPU seconds of an answer, where it doesn't thrash
 }
 
 func (l lead) worst() worst {
@@ -297,7 +335,10 @@ func (l lead) worst() worst {
 			continue
 		}
 		top.seen = true
-		top.cpu, top.memory, top.cost = max(top.cpu, l.cpu(u)), max(top.memory, l.memory(u)), max(top.cost, costOf(w))
+		top.cpu, top.memory = max(top.cpu, l.cpu(u)), max(top.memory, l.memory(u))
+		if l.thrashes(w) != present {
+			top.cost = max(top.cost, costOf(w))
+		}
 		if u.Throttled != nil {
 			top.throttled = max(top.throttled, *u.Throttled)
 		}
@@ -427,10 +468,11 @@ func retried(h measure.Histogram) (again bool, slow uint64) {
 	return whole > 0 && float64(whole) >= most*float64(slow) && float64(slow) >= some*float64(h.Count()), slow
 }
 
-// relaxed reports whether CPU and memory are known, and were idle.
+// relaxed reports whether CPU and memory are known, and were idle. Where one may
+// have been short, for all that is known, it isn't known.
 func (l lead) relaxed() bool {
 	top := l.worst()
-	return top.seen && top.cpu < cpuRelaxed && top.memory < memoryRelaxed && top.throttled < throttledOften
+	return top.seen && top.cpu < cpuRelaxed && top.memory < memoryRelaxed && top.throttled < throttledOften && len(l.candidates()) == 0
 }
 
 // What a cap on concurrency looks like.
@@ -456,10 +498,18 @@ func (l lead) capped() []string {
 	if (late.answers-early.answers)/(late.load-early.load) >= plateau*before.answers/before.load {
 		return nil
 	}
-	return []string{
+	says := []string{
 		fmt.Sprintf("%s answers/s though the load grew from %s to %s %s, while CPU and memory were idle", whole(late.answers), whole(early.load), whole(late.load), l.unit),
 		fmt.Sprintf("an answer takes %s at low load, so about %s at a time: workers, a lock, or what it waits for", Short(l.service), whole(max(1, late.answers*l.service.Seconds()))),
 	}
+	all := l.failing()
+	if len(all.Statuses) > 0 {
+		says = append(says, statuses(all, slices.Sorted(maps.Keys(all.Statuses))...))
+	}
+	if all.Network == nil {
+		says = append(says, "whether its accept queue was full isn't known")
+	}
+	return says
 }
 
 // queued parts the windows in which requests waited for one another, to the
@@ -495,88 +545,4 @@ func flow(windows []measure.Window) (f flowing) {
 		f.load, f.answers = f.load/length, f.answers/length
 	}
 	return f
-}
-
-// misanswers tells of wrong answers, where those are what failed.
-func (l lead) misanswers(breach *Breach) []string {
-	all := measure.Window{}
-	for _, w := range l.windows[l.onset:] {
-		all.Merge(w)
-	}
-	failed := breach != nil && (breach.Objective == "errors" || breach.Objective == "goodput")
-	if !failed || wrong(all) <= all.Failed()/2 || !l.relaxed() {
-		return nil
-	}
-	var kinds []string
-	for _, class := range []measure.Class{measure.BadStatus, measure.BadContent, measure.Protocol} {
-		if n := all.Errors[class]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(int(n)), class))
-		}
-	}
-	return []string{"wrong answers while CPU and memory were idle: " + strings.Join(kinds, ", ")}
-}
-
-// leak tells of memory that grows though the users don't.
-func leak(limits experiment.Limits, windows []measure.Window) []string {
-	const (
-		least  = 10   // windows
-		most   = 300  // points, evenly taken: their pairs are what costs
-		rising = 0.8  // share of the pairs of which the later is greater
-		notice = 0.01 // of the limit
-		within = time.Hour
-	)
-	points := memories(steady(windows), most)
-	if len(points) < least {
-		return nil
-	}
-	slope, rise := theilSen(points)
-	first, last := points[0], points[len(points)-1]
-	limit := float64(limits.Memory)
-	if rise < rising || last.bytes-first.bytes < notice*limit || slope <= 0 {
-		return nil
-	}
-	left := seconds(max(0, limit-last.bytes) / slope)
-	if left >= within {
-		return nil
-	}
-	return []string{fmt.Sprintf("memory grew by %.2f MiB/s over %.0f s though the load didn't: full %s later",
-		slope/float64(experiment.MiB), last.at-first.at, Short(left))}
-}
-
-// point is how much memory was used at an instant, in seconds.
-type point struct{ at, bytes float64 }
-
-// memories returns at most n of the windows' memories, the page cache left out
-// where that is known of all.
-func memories(windows []measure.Window, n int) []point {
-	windows = slices.DeleteFunc(slices.Clone(windows), func(w measure.Window) bool { return w.Usage == nil })
-	all := !slices.ContainsFunc(windows, func(w measure.Window) bool { return w.Usage.Anonymous == nil })
-	var out []point
-	for step := 1 + len(windows)/n; len(windows) > 0; windows = windows[min(step, len(windows)):] {
-		w := windows[0]
-		bytes := w.Usage.Memory
-		if all {
-			bytes = *w.Usage.Anonymous
-		}
-		out = append(out, point{w.End().Seconds(), float64(bytes)})
-	}
-	return out
-}
-
-// theilSen returns the median slope of all pairs, which no few outliers can
-// change (Sen, "Estimates of the regression coefficient based on Kendall's
-// tau", JASA 63, 1968), and the share of pairs that rise.
-func theilSen(points []point) (slope, rising float64) {
-	var slopes []float64
-	for i, a := range points {
-		for _, b := range points[i+1:] {
-			s := (b.bytes - a.bytes) / (b.at - a.at)
-			slopes = append(slopes, s)
-			if s > 0 {
-				rising++
-			}
-		}
-	}
-	slices.Sort(slopes)
-	return slopes[len(slopes)/2], rising / float64(len(slopes))
 }

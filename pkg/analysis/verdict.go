@@ -90,6 +90,7 @@ const (
 	CauseBursts      Label = "cpu_throttled_bursts"
 	CauseBacklog     Label = "backlog"
 	CauseConcurrency Label = "concurrency_cap"
+	CauseDownstream  Label = "downstream"
 	CauseApplication Label = "application_error"
 	CauseLeak        Label = "leak"
 	CauseNotReady    Label = "not_ready"
@@ -97,6 +98,14 @@ const (
 	CauseHost        Label = "host"
 	CauseUnknown     Label = "unknown"
 )
+
+// Labels returns all causes.
+func Labels() []Label {
+	return []Label{
+		CauseOOM, CauseCrash, CauseMemory, CauseCPU, CauseBursts, CauseBacklog, CauseConcurrency, CauseDownstream,
+		CauseApplication, CauseLeak, CauseNotReady, CauseGenerator, CauseHost, CauseUnknown,
+	}
+}
 
 // Verdict is the judgement of one trial.
 type Verdict struct {

@@ -20,7 +20,7 @@ import (
 // where there is no epoll. It costs some ten times as much as sockets.
 type clients struct {
 	*clock
-	settle func(user int32, s stamps, class measure.Class, stale bool)
+	settle func(user int32, s stamps, class measure.Class, status int, stale bool)
 
 	plan   *Plan
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
@@ -80,10 +80,11 @@ type call struct {
 	transport *http.Transport
 	cancel    context.CancelFunc
 	stamps
-	class measure.Class
-	tries int  // connections that it was sent on
-	fresh bool // whether the last of them had to be opened
-	keep  bool // whether the service keeps that one open
+	class  measure.Class
+	status int  // of the answer; 0: none came
+	tries  int  // connections that it was sent on
+	fresh  bool // whether the last of them had to be opened
+	keep   bool // whether the service keeps that one open
 }
 
 func newClients(plan *Plan, c *clock, dial func(context.Context, string, string) (net.Conn, error)) *clients {
@@ -149,7 +150,7 @@ func (c *clients) exchange(ctx context.Context, call *call, row int) measure.Cla
 		return failure(err, call)
 	}
 	defer resp.Body.Close()
-	call.keep = !resp.Close && !c.plan.Fresh
+	call.status, call.keep = resp.StatusCode, !resp.Close && !c.plan.Fresh
 	found, err := contains(resp.Body, c.expect)
 	switch {
 	case err != nil:
@@ -217,7 +218,7 @@ func (c *clients) step(ctx context.Context, until time.Duration) error {
 		if u := c.users[call.user]; u.call == call { // else it was given up
 			stale := u.kept && call.fresh
 			u.call, u.kept = nil, call.keep
-			c.settle(call.user, call.stamps, call.class, stale)
+			c.settle(call.user, call.stamps, call.class, call.status, stale)
 		}
 	case <-timer.C:
 		c.waited(from)

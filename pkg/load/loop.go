@@ -150,7 +150,7 @@ func (l *loop) play() {
 	for l.now >= l.crowd.deadline() {
 		u := l.crowd.first
 		l.wire.hangUp(u)
-		l.settle(u, stamps{done: l.now}, measure.Timeout, false)
+		l.settle(u, stamps{done: l.now}, measure.Timeout, 0, false)
 	}
 }
 
@@ -164,12 +164,13 @@ func (l *loop) nextRow() int {
 	return row
 }
 
-// settle takes in what became of a user's request. stale says that the service
-// had closed its idle connection, so that it went on a fresh one.
-func (l *loop) settle(u int32, s stamps, class measure.Class, stale bool) {
+// settle takes in what became of a user's request. status is its answer's, 0
+// where none came. stale says that the service had closed its idle connection,
+// so that it went on a fresh one.
+func (l *loop) settle(u int32, s stamps, class measure.Class, status int, stale bool) {
 	user := &l.crowd.users[u]
 	s.due, s.start = user.due, user.start
-	l.recorder.settle(&s, class, stale)
+	l.recorder.settle(&s, class, status, stale)
 	l.crowd.settle(u, s.done, l.wire.hangUp)
 }
 

@@ -31,13 +31,14 @@ type counts struct {
 	second                                 int64
 	sent, done, stale                      uint64
 	errors                                 map[measure.Class]uint64
+	statuses                               map[int]uint64
 	connect, first, service, response, lag *hdrhistogram.PackedHistogram
 }
 
 func newCounts() *counts {
 	empty := func() *hdrhistogram.PackedHistogram { return hdrhistogram.NewPacked(1, longest, digits) }
 	return &counts{
-		errors:  map[measure.Class]uint64{},
+		errors: map[measure.Class]uint64{}, statuses: map[int]uint64{},
 		connect: empty(), first: empty(), service: empty(), response: empty(), lag: empty(),
 	}
 }
@@ -78,7 +79,7 @@ func (r *recorder) begin(due, start time.Duration) {
 }
 
 // settle counts how a request ended.
-func (r *recorder) settle(s *stamps, class measure.Class, stale bool) {
+func (r *recorder) settle(s *stamps, class measure.Class, status int, stale bool) {
 	c := r.window(s.due)
 	if stale {
 		c.stale++
@@ -88,6 +89,9 @@ func (r *recorder) settle(s *stamps, class measure.Class, stale bool) {
 	}
 	if class != "" {
 		c.errors[class]++
+		if class == measure.BadStatus {
+			c.statuses[status]++
+		}
 		return
 	}
 	c.done++
@@ -118,6 +122,10 @@ func (c *counts) window(free chan<- *counts) measure.Window {
 	if len(c.errors) > 0 {
 		w.Errors = maps.Clone(c.errors)
 		clear(c.errors)
+	}
+	if len(c.statuses) > 0 {
+		w.Statuses = maps.Clone(c.statuses)
+		clear(c.statuses)
 	}
 	c.sent, c.done, c.stale = 0, 0, 0
 	select {

@@ -160,6 +160,9 @@ func TestFailuresHaveAClassAndStayOutOfTheHistogram(t *testing.T) {
 			if c.want == "" && (w.Failed() != 0 || w.Done != w.Sent) || c.want != "" && (w.Errors[c.want] != w.Sent || w.Response.Count() != 0) {
 				t.Errorf("%d sent, %d done, errors %v, %d in the histogram; want class %q", w.Sent, w.Done, w.Errors, w.Response.Count(), c.want)
 			}
+			if n := w.Statuses[503]; n != w.Errors[measure.BadStatus] {
+				t.Errorf("%d of %d wrong statuses are told", n, w.Errors[measure.BadStatus])
+			}
 		})
 	}
 }

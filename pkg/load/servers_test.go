@@ -320,8 +320,8 @@ func TestHTTPSAndH2C(t *testing.T) {
 				}
 			}},
 			{"other status", 0, predict, func(p *Plan) { p.Status = []int{201} }, func(t *testing.T, w measure.Window, _ uint64) {
-				if w.Errors[measure.BadStatus] != w.Sent {
-					t.Error("want another status for all")
+				if w.Errors[measure.BadStatus] != w.Sent || w.Statuses[200] != w.Sent {
+					t.Errorf("want another status for all, not %v", w.Statuses)
 				}
 			}},
 			{"other content", 0, predict, func(p *Plan) { p.Text = "nothing" }, func(t *testing.T, w measure.Window, _ uint64) {

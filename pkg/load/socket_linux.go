@@ -21,7 +21,7 @@ import (
 // a short read has emptied its socket, unless the other side has closed it too.
 type sockets struct {
 	*clock
-	settle func(user int32, s stamps, class measure.Class, stale bool)
+	settle func(user int32, s stamps, class measure.Class, status int, stale bool)
 
 	plan    *Plan
 	right   [maxStatus + 1]bool // by status: whether it is a right answer's
@@ -391,7 +391,7 @@ func (s *sockets) fail(user int32, c *conn, class measure.Class) {
 
 func (s *sockets) tell(user int32, c *conn, class measure.Class) {
 	st := stamps{send: c.send, sent: c.sent, first: c.first, done: s.now, connect: c.connect}
-	s.settle(user, st, class, c.stale)
+	s.settle(user, st, class, c.answer.Status, c.stale)
 }
 
 // hangUp implements [wire].

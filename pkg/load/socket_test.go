@@ -128,6 +128,9 @@ func TestSocketsTellFailuresApart(t *testing.T) {
 			if c.want == "" && w.Done != w.Sent || c.want != "" && (w.Errors[c.want] != w.Sent || w.Response.Count() != 0) {
 				t.Errorf("%d sent, %d done, errors %v, %d in the histogram; want class %q", w.Sent, w.Done, w.Errors, w.Response.Count(), c.want)
 			}
+			if c.want == measure.BadStatus && w.Statuses[503] != w.Sent || c.want != measure.BadStatus && w.Statuses != nil {
+				t.Errorf("%d sent, statuses %v", w.Sent, w.Statuses)
+			}
 		})
 	}
 }

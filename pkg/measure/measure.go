@@ -57,12 +57,13 @@ type Window struct {
 	Sent     uint64           `json:"sent"` // requests begun
 	Done     uint64           `json:"done"` // right answers
 	Errors   map[Class]uint64 `json:"errors,omitempty"`
-	Stale    uint64           `json:"stale,omitempty"`  // requests that found their idle connection closed by the service, and went on a fresh one
-	Connect  Histogram        `json:"connect,omitzero"` // connections that were opened: how long that took; not part of Service, but of Response
-	First    Histogram        `json:"first"`            // right answers: from when the request was sent to the first byte
-	Service  Histogram        `json:"service"`          // right answers: from when the sending began to the last byte
-	Response Histogram        `json:"response"`         // right answers: from when the request was due to the last byte
-	Lag      Histogram        `json:"lag"`              // all: from when the request was due to when the generator began it
+	Statuses map[int]uint64   `json:"statuses,omitempty"` // of Errors, those of class BadStatus by the status that came; not every generator tells
+	Stale    uint64           `json:"stale,omitempty"`    // requests that found their idle connection closed by the service, and went on a fresh one
+	Connect  Histogram        `json:"connect,omitzero"`   // connections that were opened: how long that took; not part of Service, but of Response
+	First    Histogram        `json:"first"`              // right answers: from when the request was sent to the first byte
+	Service  Histogram        `json:"service"`            // right answers: from when the sending began to the last byte
+	Response Histogram        `json:"response"`           // right answers: from when the request was due to the last byte
+	Lag      Histogram        `json:"lag"`                // all: from when the request was due to when the generator began it
 
 	// What follows is known once the window has ended.
 	Users    int           `json:"users"`     // at its end; of open arrivals, how many a second there are
@@ -102,16 +103,7 @@ func (w *Window) Merge(delta Window) {
 	w.Sent += delta.Sent
 	w.Done += delta.Done
 	w.Stale += delta.Stale
-	if len(delta.Errors) > 0 {
-		all := maps.Clone(w.Errors)
-		if all == nil {
-			all = map[Class]uint64{}
-		}
-		for class, n := range delta.Errors {
-			all[class] += n
-		}
-		w.Errors = all
-	}
+	w.Errors, w.Statuses = sum(w.Errors, delta.Errors), sum(w.Statuses, delta.Statuses)
 	w.Connect.Merge(delta.Connect)
 	w.First.Merge(delta.First)
 	w.Service.Merge(delta.Service)
@@ -124,6 +116,21 @@ func (w *Window) Merge(delta Window) {
 		w.Effort, w.Usage = delta.Effort, delta.Usage
 		w.Network = w.Network.plus(delta.Network)
 	}
+}
+
+// sum returns the counts of both, and changes neither: windows share them.
+func sum[K comparable](a, b map[K]uint64) map[K]uint64 {
+	if len(b) == 0 {
+		return a
+	}
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[K]uint64{}
+	}
+	for key, n := range b {
+		all[key] += n
+	}
+	return all
 }
 
 // Tick is the generator's report, once a second: what has changed in the

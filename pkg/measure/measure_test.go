@@ -2,6 +2,7 @@ package measure_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -133,6 +134,22 @@ func TestFaultsAndPressureAreSharesOfTheTime(t *testing.T) {
 	before.Faults, before.Stalls = nil, nil
 	if u = after.Since(before); u.Faults != nil || u.Pressure != nil {
 		t.Errorf("what wasn't known before came out as %v, %v", u.Faults, u.Pressure)
+	}
+}
+
+func TestCountsAreSummedAndNeverShared(t *testing.T) {
+	one := measure.Window{Errors: map[measure.Class]uint64{measure.BadStatus: 3}, Statuses: map[int]uint64{503: 2, 504: 1}}
+	all := one
+	all.Merge(measure.Window{Errors: map[measure.Class]uint64{measure.BadStatus: 1}, Statuses: map[int]uint64{504: 1}})
+	all.Merge(measure.Window{Errors: map[measure.Class]uint64{measure.Timeout: 1}})
+	if all.Errors[measure.BadStatus] != 4 || all.Failed() != 5 || !maps.Equal(all.Statuses, map[int]uint64{503: 2, 504: 2}) {
+		t.Errorf("got %v, %v", all.Errors, all.Statuses)
+	}
+	if one.Errors[measure.BadStatus] != 3 || one.Statuses[504] != 1 {
+		t.Errorf("a window that was merged changed: %v, %v", one.Errors, one.Statuses)
+	}
+	if none := (measure.Window{}); json.Unmarshal([]byte(`{"errors": {"status": 3}}`), &none) != nil || none.Statuses != nil {
+		t.Errorf("of a file that tells no statuses: %v", none.Statuses)
 	}
 }
 

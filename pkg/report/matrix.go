@@ -188,7 +188,10 @@ func (m matrix) lines(cell analysis.Cell) []cellLine {
 	}
 	out = append(out, cellLine{text: bracket(cell, m.run.unit()), size: large, bold: true})
 	ended, why := m.run.outcome(cell), cause(cell)
-	badge := cellLine{text: why, size: normal, sign: badgeSign, mark: glyph(cell)}
+	badge := cellLine{text: why, size: normal, sign: badgeSign}
+	if cell.Cause != nil {
+		badge.mark = glyph(cell.Cause.Label)
+	}
 	switch {
 	case !cell.Measured:
 		why := clean(cell.Why, lineLength)
@@ -210,17 +213,39 @@ func (m matrix) lines(cell analysis.Cell) []cellLine {
 	return append(out, cellLine{text: dollars(cell.PriceHour) + "/h", size: small})
 }
 
-// glyph returns the letter of a cell's cause, so that causes differ by more
-// than small words.
-func glyph(cell analysis.Cell) string {
-	switch {
-	case cell.Cause == nil || cell.Cause.Label == "" || cell.Cause.Label == analysis.CauseUnknown:
-		return "?"
-	case cell.Cause.Label == analysis.CauseCrash:
-		return "X" // C is the CPU's
-	default:
-		return strings.ToUpper(string(cell.Cause.Label[:1]))
+// glyph returns the letter of a cause, each its own, so that causes differ by
+// more than the small words beside it.
+func glyph(l analysis.Label) string {
+	switch l {
+	case analysis.CauseOOM:
+		return "O"
+	case analysis.CauseCrash:
+		return "X"
+	case analysis.CauseMemory:
+		return "M"
+	case analysis.CauseCPU:
+		return "C"
+	case analysis.CauseBursts:
+		return "T" // throttled
+	case analysis.CauseBacklog:
+		return "B"
+	case analysis.CauseConcurrency:
+		return "W" // workers
+	case analysis.CauseDownstream:
+		return "D"
+	case analysis.CauseApplication:
+		return "A"
+	case analysis.CauseLeak:
+		return "L"
+	case analysis.CauseNotReady:
+		return "N"
+	case analysis.CauseGenerator:
+		return "G"
+	case analysis.CauseHost:
+		return "H"
+	case analysis.CauseUnknown:
 	}
+	return "?"
 }
 
 // stack writes lines into the middle of a box.

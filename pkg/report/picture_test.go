@@ -145,6 +145,23 @@ func TestACellThatFailsHoldingTheTargetLooksLikeNoPass(t *testing.T) {
 	picture(t, Matrix(r))
 }
 
+func TestEachCauseHasALetterOfItsOwn(t *testing.T) {
+	of := map[string]analysis.Label{"?": analysis.CauseUnknown}
+	for _, label := range analysis.Labels() {
+		letter := glyph(label)
+		if other, taken := of[letter]; taken && other != label || len(letter) != 1 {
+			t.Errorf("%s has the letter %q of %s", label, letter, other)
+		}
+		of[letter] = label
+		v := breached()
+		v.Cause = &analysis.Cause{Label: label}
+		text := svg(t, Matrix(runOf("", nil, cellOf(1, 200, v))))
+		if !strings.Contains(text, ">"+letter+"</text>") || !strings.Contains(text, ">"+plain(string(label))+"</text>") {
+			t.Errorf("%s: not both %q and its words", label, letter)
+		}
+	}
+}
+
 func TestMatrixSaysWhatTheReferenceCellsDid(t *testing.T) {
 	text := svg(t, Matrix(reference()))
 	for _, want := range []string{
