@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -151,4 +152,29 @@ func divided(starts []Verdict, passes, fails int) string {
 		}
 	}
 	return fmt.Sprintf("of %d starts %s", len(starts), strings.Join(parts, ", "))
+}
+
+// Spread is what the ramps of one cell carried, from the least to the most.
+type Spread struct {
+	Low, High  int     // users
+	Starts     int     // at least 2
+	Confidence float64 // that the median of all starts that could be made lies in it, 0 to 1
+}
+
+// Spread returns what the cell's ramps that failed carried, or nil where fewer
+// than two did. Each of n starts lies below or above the median by the same
+// chance, so that all of them lie on one side of it with 2^(1-n): the
+// distribution of order statistics, whatever that of the starts is.
+func (c Cell) Spread() *Spread {
+	var users []int
+	for _, v := range c.Starts {
+		if v.Trial.Hold == 0 && v.Outcome.Failed() && v.LastPass != nil {
+			users = append(users, v.LastPass.Users)
+		}
+	}
+	n := len(users)
+	if n <= 1 {
+		return nil
+	}
+	return &Spread{slices.Min(users), slices.Max(users), n, 1 - math.Pow(2, float64(1-n))}
 }

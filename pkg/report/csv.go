@@ -30,7 +30,7 @@ func (r Run) csvHead() []string {
 	}
 	return append(head, "breach_objective", "breach_observed", "breach_limit", "cause", "cause_evidence", "cause_confirmed_by",
 		"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings", "starts_passed", "starts_failed", "inferred", "inferred_from", "price_per_million",
-		"predicted_users", "predicted_low", "predicted_high")
+		"predicted_users", "predicted_low", "predicted_high", "proved")
 }
 
 func (r Run) csvLine(c analysis.Cell) []string {
@@ -58,7 +58,7 @@ func (r Run) csvLine(c analysis.Cell) []string {
 		string(why.Label), text(strings.Join(why.Evidence, "; ")), text(why.ConfirmedBy),
 		known(float64(c.PeakMemory)), known(c.CPUSecondsPerRequest), digits(c.PriceHour), text(strings.Join(notes(c), "; ")),
 		strconv.Itoa(c.Passes()), strconv.Itoa(c.Fails()), string(c.Inferred), from, known(c.PricePerMillion()))
-	return append(line, r.csvPrediction(c)...)
+	return append(append(line, r.csvPrediction(c)...), strconv.FormatBool(c.Proved))
 }
 
 func (r Run) csvPrediction(c analysis.Cell) []string {

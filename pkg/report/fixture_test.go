@@ -273,3 +273,23 @@ func repeated() Run {
 	r.Surface.Cells[1].Warnings = []string{"of 3 starts 2 passed, 1 failed"}
 	return r.withMinimal(1)
 }
+
+// proved is a run whose brackets were held, and whose answer is certified.
+func proved() Run {
+	r := runOf("2 CPU / 500M is the least of 2 measured configurations that carries 10,000 users with errors <= 1% and p99 <= 1s.", nil,
+		cellOf(1, 500, breached()), cellOf(2, 500, passed()))
+	c := &r.Surface.Cells[0]
+	lower, upper := passed(), breached()
+	lower.Trial, lower.LastPass = experiment.Trial{Limits: c.Trial.Limits, Hold: 5987, Replicate: 1}, at(60, 5987, 240000, 5900, 20*time.Millisecond, 0)
+	lower.Confidence = 0.9999
+	upper.Trial, upper.LastPass, upper.FirstFail = experiment.Trial{Limits: c.Trial.Limits, Hold: 6302, Replicate: 1}, nil, at(40, 6302, 160000, 5900, 2*time.Second, 0)
+	c.Starts = append(c.Starts, lower, upper)
+	c.LastPass, c.FirstFail, c.Proved, c.Trials, c.Deciding = lower.LastPass, upper.FirstFail, true, 3, []analysis.Verdict{upper}
+	c.Levels = []analysis.Held{
+		{Users: 5987, Passed: 1, Class: analysis.Lower}, {Users: 6302, Failed: 1, Class: analysis.Upper}, {Users: 10000, Failed: 1, Untold: 1, Class: analysis.Upper},
+	}
+	r.Surface.Cells[1].Proved = true
+	r = r.withMinimal(1)
+	r.Surface.Minimal.Certificate = "it carried them in 2 of 2 fresh starts; of what is cheaper 1 CPU / 500M failed in 2 of 2"
+	return r
+}

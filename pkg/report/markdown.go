@@ -25,13 +25,14 @@ func Markdown(w io.Writer, r Run) error {
 		fmt.Fprintf(b, "\n%s\n", escape(line))
 	}
 	section(b, "Why", r.causes())
+	section(b, "Levels that were held", r.levels())
 	section(b, "Predicted, not measured", r.foretold())
 	section(b, "To know besides", r.besides())
 	fmt.Fprintf(b, "\n## Pictures\n\n![%s](%s.svg)\n", escape(r.unit()+" carried, by CPUs and memory"), matrixName)
 	fmt.Fprintf(b, "\nThe same as [PNG](%s.png). All numbers: [%s](%[2]s), [%s](%[3]s).\n", matrixName, CellsFile, SummaryFile)
 	for _, t := range r.trials() {
-		fmt.Fprintf(b, "\n### %s, start %d\n\n![the load over time](%s.svg)\n\nThe same as [PNG](%[3]s.png); each second as [HdrHistogram log](%[4]s) and as [Locust writes it](%[5]s).\n",
-			t.Limits, t.Replicate, rampName(t), histogramName(t), locustName(t))
+		fmt.Fprintf(b, "\n### %s, %s\n\n![the load over time](%s.svg)\n\nThe same as [PNG](%[3]s.png); each second as [HdrHistogram log](%[4]s) and as [Locust writes it](%[5]s).\n",
+			t.Limits, r.started(t), rampName(t), histogramName(t), locustName(t))
 	}
 	fmt.Fprintf(b, "\n---\n\n%s\n", escape(r.caption()))
 	_, err := io.WriteString(w, b.String())

@@ -166,7 +166,7 @@ func TestMatrixSaysWhatTheReferenceCellsDid(t *testing.T) {
 	text := svg(t, Matrix(reference()))
 	for _, want := range []string{
 		"<title>prediction-api: users carried of 10,000</title>", "<desc>2 CPU / 500M is the least of 3", `role="img"`, ",Arial,Helvetica,sans-serif;",
-		">4,300 – 4,500 users<", ">OOM-killed<", ">p99 breached<", ">memory bound<", ">carries 10,000<", ">minimal viable<",
+		">~4,300 – 4,500 users<", ">OOM-killed<", ">p99 breached<", ">memory bound<", ">carries 10,000<", ">minimal viable<",
 		"ramp 83.3 users/s", "wait 1s", "20261123T101500Z", "AWS Fargate list price",
 	} {
 		if !strings.Contains(text, want) {
@@ -339,8 +339,11 @@ func TestBracket(t *testing.T) {
 		"not measured":      {Outcome: analysis.NotMeasured},
 		"carries 200":       {Outcome: analysis.Passed, LastPass: high},
 	} {
-		if got := bracket(analysis.Cell{Verdict: v}, "users"); got != want {
+		if got := bracket(analysis.Cell{Verdict: v, Proved: true}, "users"); got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := bracket(analysis.Cell{Verdict: v}, "users"); strings.Contains(got, "~") != strings.HasSuffix(want, " users") {
+			t.Errorf("where no hold says so, got %q", got)
 		}
 	}
 }

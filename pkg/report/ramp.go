@@ -37,7 +37,7 @@ func Ramp(r Run, t experiment.Trial) *Picture {
 	}
 	cell := r.judged(t)
 	p := &Picture{
-		Title:       fmt.Sprintf("%s: %s, start %d", clean(r.Surface.Experiment, nameLength), t.Limits, t.Replicate),
+		Title:       fmt.Sprintf("%s: %s, %s", clean(r.Surface.Experiment, nameLength), t.Limits, r.started(t)),
 		Description: r.story(cell),
 		caption:     r.caption(),
 		width:       rampWidth,
@@ -63,7 +63,7 @@ func (r Run) judged(t experiment.Trial) *analysis.Cell {
 		}
 		for _, start := range c.Starts {
 			if start.Trial == t {
-				c.Verdict = start
+				c.Verdict, c.Proved = start, true // it is about this start alone
 				return &c
 			}
 		}
@@ -77,7 +77,9 @@ func (r Run) story(c *analysis.Cell) string {
 		return "The answer knows nothing of this start."
 	}
 	text := r.outcome(*c)
-	if c.LastPass != nil || c.FirstFail != nil {
+	if t := c.Trial; t.Hold > 0 {
+		text += ": " + r.started(t)
+	} else if c.LastPass != nil || c.FirstFail != nil {
 		text += ": " + bracket(*c, r.unit())
 	}
 	switch {
@@ -107,6 +109,10 @@ func (r Run) marks(c *analysis.Cell, res measure.Result) []mark {
 		if l != nil {
 			out = append(out, mark{fmt.Sprintf("%s: %s %s at %.0f s", what, analysis.Thousands(l.Users), r.unit(), l.At.Seconds()), l.At, style})
 		}
+	}
+	if t := res.Trial; t.Hold > 0 && r.Experiment != nil {
+		at := r.Experiment.Of(t).Users.Measured()
+		out = append(out, mark{fmt.Sprintf("settled at %.0f s", at.Seconds()), at, pen(dim, 1.5, 1, 2)})
 	}
 	if c != nil {
 		add("last pass", c.LastPass, pen(green, 1.5, 1.5, 2))

@@ -35,8 +35,13 @@ const (
 	matrixName   = "matrix" // .svg and .png
 )
 
-// rampName returns the name of a trial's ramp, without its extension.
-func rampName(t experiment.Trial) string { return "ramp-" + t.Slug() }
+// rampName returns the name of a trial's picture, without its extension.
+func rampName(t experiment.Trial) string {
+	if t.Hold > 0 {
+		return t.Slug() // which says that it is a hold
+	}
+	return "ramp-" + t.Slug()
+}
 
 // histogramName and locustName return the names of a trial's seconds, in the
 // formats of others.

@@ -24,7 +24,7 @@ func runs() map[string]Run {
 	return map[string]Run{
 		"reference": reference(), "all_failed": allFailed(), "single": single(),
 		"unknown": unknown(), "never_ready": neverReady(), "not_measured": notMeasured(),
-		"searched": searched(), "repeated": repeated(),
+		"searched": searched(), "repeated": repeated(), "proved": proved(),
 		"foreseen": foreseen(), "doubtful": doubtful(),
 	}
 }
@@ -128,7 +128,7 @@ func TestJSONHasTheContractsFields(t *testing.T) {
 	for _, cell := range got["cells"].([]any) {
 		want := []string{
 			"cpus", "memory_bytes", "measured", "trials", "starts", "outcome", "last_pass", "first_fail", "breach", "cause",
-			"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings",
+			"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings", "proved",
 		}
 		if cell.(map[string]any)["last_pass"] != nil {
 			want = append(want, "price_per_million")

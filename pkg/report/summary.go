@@ -40,7 +40,9 @@ type (
 		Predicted    *summaryPrediction `json:"predicted,omitempty"`     // what a model says of it, where it wasn't measured
 		Trials       int                `json:"trials"`
 		summaryVerdict
-		Starts          []summaryStart `json:"starts"` // each of the trials
+		Proved          bool           `json:"proved"`           // holds, not only a ramp, say so
+		Levels          []summaryHeld  `json:"levels,omitempty"` // what was held
+		Starts          []summaryStart `json:"starts"`           // each of the trials
 		PriceHour       float64        `json:"price_hour"`
 		PricePerMillion float64        `json:"price_per_million,omitempty"` // right answers, at the last pass
 		Warnings        []string       `json:"warnings"`
@@ -52,7 +54,15 @@ type (
 		Bound analysis.Label `json:"bound"` // what runs out first
 		Error float64        `json:"error"` // the model's mean error where it was tried, as a share
 	}
+	summaryHeld struct {
+		Users  int            `json:"users"`
+		Passed int            `json:"passed"`
+		Failed int            `json:"failed"`
+		Untold int            `json:"untold,omitempty"` // holds that told nothing
+		Class  analysis.Class `json:"class"`
+	}
 	summaryStart struct {
+		Hold      int `json:"hold,omitempty"` // the level that was held; none: a ramp
 		Replicate int `json:"replicate"`
 		summaryVerdict
 		Warnings []string `json:"warnings"`
@@ -65,6 +75,7 @@ type (
 		Cause                *summaryCause    `json:"cause"`
 		PeakMemoryBytes      *int64           `json:"peak_memory_bytes"`
 		CPUSecondsPerRequest *float64         `json:"cpu_seconds_per_request"`
+		Confidence           float64          `json:"confidence,omitempty"` // of a hold
 	}
 	summaryLevel struct {
 		Users      int     `json:"users"`
@@ -92,6 +103,7 @@ type (
 		PriceHour       float64 `json:"price_hour"`
 		PricePerMillion float64 `json:"price_per_million,omitempty"`
 		Headroom        float64 `json:"headroom"`
+		Certificate     string  `json:"certificate,omitempty"`
 	}
 )
 
@@ -111,7 +123,7 @@ func JSON(w io.Writer, r Run) error {
 		s.Frontier = append(s.Frontier, limits(l))
 	}
 	if m := r.Surface.Minimal; m != nil {
-		s.Minimal = &summaryMinimal{limits(m.Limits), m.PriceHour, m.PricePerMillion, m.Headroom}
+		s.Minimal = &summaryMinimal{limits(m.Limits), m.PriceHour, m.PricePerMillion, m.Headroom, m.Certificate}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -124,7 +136,7 @@ func JSON(w io.Writer, r Run) error {
 
 func (r Run) summarise(c analysis.Cell) summaryCell {
 	out := summaryCell{
-		summaryLimits: limits(c.Trial.Limits), Measured: c.Measured, Inferred: c.Inferred, Trials: c.Trials,
+		summaryLimits: limits(c.Trial.Limits), Measured: c.Measured, Inferred: c.Inferred, Trials: c.Trials, Proved: c.Proved,
 		summaryVerdict: verdict(c.Verdict), Starts: []summaryStart{}, PriceHour: c.PriceHour, PricePerMillion: c.PricePerMillion(), Warnings: list(notes(c)),
 	}
 	if c.Inferred != "" {
@@ -134,14 +146,17 @@ func (r Run) summarise(c analysis.Cell) summaryCell {
 	if p := r.predicted(c); p != nil {
 		out.Predicted = &summaryPrediction{p.Users, p.Low, p.High, p.Bound, r.Surface.Model.Error}
 	}
+	for _, h := range c.Levels {
+		out.Levels = append(out.Levels, summaryHeld(h))
+	}
 	for _, start := range c.Starts {
-		out.Starts = append(out.Starts, summaryStart{start.Trial.Replicate, verdict(start), list(warnings(start))})
+		out.Starts = append(out.Starts, summaryStart{start.Trial.Hold, start.Trial.Replicate, verdict(start), list(warnings(start))})
 	}
 	return out
 }
 
 func verdict(v analysis.Verdict) summaryVerdict {
-	out := summaryVerdict{Outcome: v.Outcome, LastPass: summaryOf(v.LastPass), FirstFail: summaryOf(v.FirstFail)}
+	out := summaryVerdict{Outcome: v.Outcome, Confidence: v.Confidence, LastPass: summaryOf(v.LastPass), FirstFail: summaryOf(v.FirstFail)}
 	if b := v.Breach; b != nil {
 		out.Breach = &summaryBreach{b.Objective, b.Observed, b.Limit}
 	}

@@ -26,8 +26,8 @@ func (r Run) columns() []column {
 		{"CPUs", right, func(c analysis.Cell) string { return c.Trial.Limits.CPU.String() }},
 		{"Memory", right, func(c analysis.Cell) string { return c.Trial.Limits.Memory.String() }},
 		{"Outcome", left, r.ended},
-		{"Last\npass,\n" + r.unit(), right, func(c analysis.Cell) string { return level(c.LastPass, users) }},
-		{"First\nfail,\n" + r.unit(), right, func(c analysis.Cell) string { return level(c.FirstFail, users) }},
+		{"Last\npass,\n" + r.unit(), right, func(c analysis.Cell) string { return end(c, c.LastPass) }},
+		{"First\nfail,\n" + r.unit(), right, func(c analysis.Cell) string { return end(c, c.FirstFail) }},
 		{"Requests\nso far", right, requests},
 		{"Req/s at\nlast\npass", right, func(c analysis.Cell) string {
 			return level(c.LastPass, func(l analysis.Level) string { return number(l.Throughput) })
@@ -48,10 +48,10 @@ func (r Run) columns() []column {
 
 // starts says how many of a cell's starts agree with its outcome: "2/3".
 func starts(c analysis.Cell) string {
-	if c.Trials == 0 {
+	if len(c.Deciding) == 0 {
 		return none
 	}
-	return fmt.Sprintf("%d/%d", c.Agree(), c.Trials)
+	return fmt.Sprintf("%d/%d", c.Agree(), len(c.Deciding))
 }
 
 func level(l *analysis.Level, text func(analysis.Level) string) string {
@@ -70,11 +70,25 @@ func (r Run) ended(c analysis.Cell) string {
 	return r.outcome(c)
 }
 
+// end writes one end of a cell's bracket.
+func end(c analysis.Cell, l *analysis.Level) string {
+	if l == nil {
+		return none
+	}
+	return tilde(c) + users(*l)
+}
+
 func users(l analysis.Level) string { return analysis.Thousands(l.Users) }
 
-// requests returns how many requests it took to fail, or all where nothing did.
+// requests returns how many requests it took a ramp to fail, or all that were
+// made where none did: a hold's would say how long it lasted.
 func requests(c analysis.Cell) string {
 	at := c.FirstFail
+	for _, v := range c.Starts {
+		if v.Trial.Hold == 0 && v.FirstFail != nil && c.Proved && at != nil {
+			at = v.FirstFail
+		}
+	}
 	if at == nil {
 		at = c.LastPass
 	}

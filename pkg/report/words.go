@@ -94,15 +94,30 @@ func (r Run) legend() []string {
 	if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return r.ended(c) != r.outcome(c) }) {
 		out = append(out, fmt.Sprintf("(about 1,000): so many %s are predicted, not measured; the model's mean error is %s", r.unit(), percent(r.Surface.Model.Error)))
 	}
-	if r.repeated() {
-		out = append(out, "Starts: how many agree with the outcome, of how many")
+	if slices.ContainsFunc(r.Surface.Cells, rough) {
+		out = append(out, "~: where a ramp failed; no start of its own held that level")
 	}
-	return append(out, r.priced()...)
+	if r.repeated() {
+		out = append(out, "Starts: how many agree with the outcome, of how many that decide it")
+	}
+	return append(append(r.certified(), out...), r.priced()...)
 }
 
-// repeated reports whether a cell was started more than once.
+// rough reports whether a cell's bracket is only a ramp's.
+func rough(c analysis.Cell) bool { return c.Outcome.Failed() && !c.Proved && c.FirstFail != nil }
+
+// started names one of a cell's starts: "start 1", "start 1 holding 6,175 users".
+func (r Run) started(t experiment.Trial) string {
+	text := fmt.Sprintf("start %d", t.Replicate)
+	if t.Hold > 0 {
+		text += fmt.Sprintf(" holding %s %s", analysis.Thousands(t.Hold), r.unit())
+	}
+	return text
+}
+
+// repeated reports whether more than one start decides a cell.
 func (r Run) repeated() bool {
-	return slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return c.Trials > 1 })
+	return slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return len(c.Deciding) > 1 })
 }
 
 // open reports whether the load was requests a second.
@@ -132,9 +147,9 @@ func bracket(c analysis.Cell, unit string) string {
 	case failsHolding(c):
 		return "fails holding " + analysis.Thousands(first.Users)
 	case last != nil && first != nil:
-		return analysis.Thousands(last.Users) + " – " + analysis.Thousands(first.Users) + " " + unit
+		return tilde(c) + analysis.Thousands(last.Users) + " – " + analysis.Thousands(first.Users) + " " + unit
 	case first != nil:
-		return "below " + analysis.Thousands(first.Users) + " " + unit
+		return "below " + tilde(c) + analysis.Thousands(first.Users) + " " + unit
 	case last != nil:
 		return "at least " + analysis.Thousands(last.Users)
 	case c.Outcome.Failed():
@@ -142,6 +157,14 @@ func bracket(c analysis.Cell, unit string) string {
 	default:
 		return "unknown"
 	}
+}
+
+// tilde stands before a bracket that is only a ramp's.
+func tilde(c analysis.Cell) string {
+	if rough(c) {
+		return "~"
+	}
+	return ""
 }
 
 // cause names why a cell failed, or nothing.
@@ -158,7 +181,32 @@ func notes(c analysis.Cell) []string {
 	if c.Why != "" {
 		out = append(out, clean("not measured: "+c.Why, lineLength))
 	}
+	if s := c.Spread(); s != nil {
+		out = append(out, fmt.Sprintf("last passes of %d starts: %s to %s, which holds their median with %s confidence",
+			s.Starts, analysis.Thousands(s.Low), analysis.Thousands(s.High), percent(s.Confidence)))
+	}
 	return append(out, warnings(c.Verdict)...)
+}
+
+// held says what holds showed of each level of a cell.
+func held(c analysis.Cell) string {
+	var parts []string
+	for _, h := range c.Levels {
+		words := map[analysis.Class]string{analysis.Lower: "held", analysis.Upper: "not held", analysis.Undecided: "undecided"}[h.Class]
+		parts = append(parts, fmt.Sprintf("%s %s (%d of %d)", analysis.Thousands(h.Users), words, h.Passed, h.Passed+h.Failed+h.Untold))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// levels returns what holds showed of each cell's levels.
+func (r Run) levels() []string {
+	var items []string
+	for _, c := range r.Surface.Cells {
+		if text := held(c); text != "" {
+			items = append(items, fmt.Sprintf("%s: %s %s", c.Trial.Limits, text, r.unit()))
+		}
+	}
+	return items
 }
 
 func warnings(v analysis.Verdict) []string {
@@ -180,6 +228,15 @@ func (r Run) least() string {
 		price += ", " + fine(m.PricePerMillion) + " per million answers"
 	}
 	return fmt.Sprintf("minimal viable: %s, %s, %.2f times the %s asked for", m.Limits, price, m.Headroom, r.unit())
+}
+
+// certified says on what it rests that the minimal configuration is the least,
+// or nothing.
+func (r Run) certified() []string {
+	if m := r.Surface.Minimal; m != nil && m.Certificate != "" {
+		return []string{"certified: " + clean(m.Certificate, lineLength)}
+	}
+	return nil
 }
 
 // priced says whose price it is, where it isn't the experiment's own.

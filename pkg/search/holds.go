@@ -18,7 +18,7 @@ import (
 //	                 lower  upper          \___ steps of 5 % ___/
 //	                 (held) (didn't hold)
 //
-// The search begins at the level that the ramp passed last. If it holds, the next
+// The search begins at the level to which the ramp points. If it holds, the next
 // one up is tried, then the second, the fourth; if it doesn't, likewise down; and
 // between a level that holds and one that doesn't it bisects. So a ramp that was
 // right costs two holds, and one that was wrong a few more.
@@ -39,7 +39,7 @@ func scale(e *experiment.Experiment) []int {
 const mostUntold = 2
 
 // nextLevel returns the level to hold next, or false where the bracket is narrow
-// enough. found is the level that the ramp passed last.
+// enough. found is the level to which the ramp points.
 func nextLevel(scale []int, held []analysis.Held, starts, found int) (users int, ok bool) {
 	lower, upper := analysis.Bounds(held)
 	between := func(users int) bool {
@@ -107,14 +107,27 @@ func bracket(e *experiment.Experiment, scale []int, c analysis.Cell) (experiment
 	if !provable(c) {
 		return experiment.Trial{}, false
 	}
+	users, ok := nextLevel(scale, c.Levels, e.Search.Repeats, pointsTo(c.Starts))
+	return hold(c, users), ok
+}
+
+// pointsTo returns at which level the last ramp suggests that the capacity is:
+// where, between the last pass and the first fail, what was observed meets its
+// limit if its logarithm grows evenly. What died, or failed at once, has no such
+// course: then it is the last pass.
+func pointsTo(starts []analysis.Verdict) int {
 	found := 0
-	for _, v := range c.Starts {
-		if v.Trial.Hold == 0 && v.LastPass != nil {
-			found = v.LastPass.Users
+	for _, v := range starts {
+		last, first := v.LastPass, v.FirstFail
+		if v.Trial.Hold != 0 || last == nil {
+			continue
+		}
+		found = last.Users
+		if v.Outcome == analysis.Breached && first != nil && last.Margin < 0 && first.Margin > 0 && first.Users > last.Users {
+			found += int(float64(first.Users-last.Users) * last.Margin / (last.Margin - first.Margin))
 		}
 	}
-	users, ok := nextLevel(scale, c.Levels, e.Search.Repeats, found)
-	return hold(c, users), ok
+	return found
 }
 
 // proofs returns the holds that come next, one of each cell that needs any. Of

@@ -221,3 +221,17 @@ func TestWhatIsLeftIsToldByKind(t *testing.T) {
 		t.Errorf("at last %+v are left", w)
 	}
 }
+
+// TestARampPointsBetweenItsBounds checks that a wide bracket is begun where the
+// observed meets its limit.
+func TestARampPointsBetweenItsBounds(t *testing.T) {
+	e := proving(450, 1, 0.03)
+	ramp := failed(experiment.Trial{Limits: e.Matrix.Cells()[0], Replicate: 1}, 271, 361)
+	ramp.LastPass.Margin, ramp.FirstFail.Margin = -0.15, 0.26
+	for outcome, want := range map[analysis.Outcome]int{analysis.Breached: 303, analysis.OOMKilled: 268} {
+		ramp.Outcome = outcome
+		if next, _ := search.Next(e, []analysis.Verdict{ramp}, possible); next.Hold != want {
+			t.Errorf("after a ramp that %s comes %s, want a hold of %d", outcome, next.Slug(), want)
+		}
+	}
+}
