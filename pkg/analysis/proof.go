@@ -26,6 +26,8 @@ import (
 const (
 	confidence          = 0.95
 	confidenceCertified = 0.99
+
+	fewest = 0.5 // where there are too few requests for it, but none is missed
 )
 
 // required returns the confidence that a hold has to show its outcome with.
@@ -112,9 +114,12 @@ func (s *scanned) prove(e *experiment.Experiment, v *Verdict) {
 			v.Outcome, v.Breach, v.FirstFail, v.Confidence = Breached, &c.Breach, v.LastPass, seen.beyond()
 			s.bad, s.proof = whole[0], whole[len(whole)-1]
 			return
-		case seen.few(want) && c.missed <= c.may:
+		case seen.few(want) && c.missed <= c.may && seen.within() >= fewest:
 			v.Warnings = append(v.Warnings, fmt.Sprintf("%s requests show %s with %s confidence only; a longer hold would show more",
 				Thousands(int(c.of)), c.Objective, percent(seen.within())))
+		case seen.few(want) && c.missed == 0:
+			v.Outcome = Inconclusive
+			v.Warnings = append(v.Warnings, fmt.Sprintf("%s requests are too few to show %s; hold it longer", Thousands(int(c.of)), c.Objective))
 		default:
 			v.Outcome = Inconclusive
 			v.Warnings = append(v.Warnings, fmt.Sprintf("%s of %s requests missed %s, of which %s may: too near to tell",

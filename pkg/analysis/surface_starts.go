@@ -66,8 +66,35 @@ func (c *Cell) judge(e *experiment.Experiment) {
 		}
 	}
 	c.Levels = Levels(e, c.Starts)
+	for _, h := range c.Levels {
+		if h.Class == Undecided && h.Untold > h.Passed+h.Failed {
+			c.Warnings = append(slices.Clone(c.Warnings), fmt.Sprintf("%s that held %s told nothing: %s", starts(h.Untold), Thousands(h.Users), untold(c.Starts, h.Users)))
+		}
+	}
 	c.PeakMemory = peak
 	c.Trial = experiment.Trial{Limits: c.Starts[0].Trial.Limits, Hold: c.Verdict.Trial.Hold, Replicate: max(1, c.Verdict.Trial.Replicate)}
+}
+
+func starts(n int) string {
+	if n == 1 {
+		return "a start"
+	}
+	return fmt.Sprintf("%d starts", n)
+}
+
+// untold says why the last hold of a level told nothing.
+func untold(starts []Verdict, users int) string {
+	why := string(Inconclusive)
+	for _, v := range starts {
+		if v.Trial.Hold != users || v.Outcome.Known() {
+			continue
+		}
+		why = strings.ReplaceAll(string(v.Outcome), "_", " ")
+		if v.Outcome == Inconclusive && len(v.Warnings) > 0 {
+			why = v.Warnings[0]
+		}
+	}
+	return why
 }
 
 // joint judges a cell by its ramps. The majority of those that tell

@@ -34,8 +34,8 @@ func scale(e *experiment.Experiment) []int {
 	return levels
 }
 
-// mostUntold is how many holds of a level may tell nothing, more than those that
-// do, before it is given up.
+// mostUntold is how many holds of a level may tell nothing before the bracket is
+// given up as it stands.
 const mostUntold = 2
 
 // nextLevel returns the level to hold next, or false where the bracket is narrow
@@ -53,8 +53,8 @@ func nextLevel(scale []int, held []analysis.Held, starts, found int) (users int,
 		case i < 0:
 			open = append(open, users)
 		case held[i].Class != analysis.Undecided: // above an upper bound, or below a lower one
-		case held[i].Untold <= mostUntold && held[i].Passed+held[i].Failed <= 2*starts:
-			return users, true // what was begun goes first
+		default: // what was begun goes first; what told nothing so often would elsewhere too
+			return users, held[i].Untold <= mostUntold && held[i].Passed+held[i].Failed <= 2*starts
 		}
 	}
 	if len(open) == 0 {
@@ -119,7 +119,11 @@ func pointsTo(starts []analysis.Verdict) int {
 	found := 0
 	for _, v := range starts {
 		last, first := v.LastPass, v.FirstFail
-		if v.Trial.Hold != 0 || last == nil {
+		switch {
+		case v.Trial.Hold != 0 || first == nil && last == nil:
+			continue
+		case last == nil:
+			found = first.Users
 			continue
 		}
 		found = last.Users

@@ -1,0 +1,160 @@
+package analysis_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+func TestLevelsAreClassifiedByTheirHolds(t *testing.T) {
+	for _, c := range []struct {
+		passed, failed, starts int
+		want                   analysis.Class
+	}{
+		{1, 0, 1, analysis.Lower}, {0, 1, 1, analysis.Upper}, {1, 1, 1, analysis.Undecided}, {2, 1, 1, analysis.Lower}, {0, 0, 1, analysis.Undecided},
+		{1, 0, 3, analysis.Undecided}, {2, 0, 3, analysis.Lower}, {0, 2, 3, analysis.Upper}, {1, 1, 3, analysis.Undecided}, {1, 2, 3, analysis.Upper},
+		{2, 0, 5, analysis.Undecided}, {3, 2, 5, analysis.Lower}, {2, 3, 5, analysis.Upper}, {2, 2, 2, analysis.Undecided},
+	} {
+		if got := analysis.Classify(c.passed, c.failed, c.starts); got != c.want {
+			t.Errorf("%d passed, %d failed, of %d: %s, want %s", c.passed, c.failed, c.starts, got, c.want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) { // no side is preferred
+		passed, failed, starts := rapid.IntRange(0, 20).Draw(t, "passed"), rapid.IntRange(0, 20).Draw(t, "failed"), rapid.IntRange(1, 20).Draw(t, "starts")
+		mirror := map[analysis.Class]analysis.Class{analysis.Lower: analysis.Upper, analysis.Upper: analysis.Lower, analysis.Undecided: analysis.Undecided}
+		if a, b := analysis.Classify(passed, failed, starts), analysis.Classify(failed, passed, starts); starts%2 == 1 && a != mirror[b] {
+			t.Fatalf("%s, the other way round %s", a, b)
+		}
+	})
+}
+
+func TestWhatHoldsAboveAnUpperBoundWasLuck(t *testing.T) {
+	levels := []analysis.Held{{Users: 100, Class: analysis.Lower}, {Users: 200, Class: analysis.Upper}, {Users: 300, Class: analysis.Lower}, {Users: 400, Class: analysis.Upper}}
+	lower, upper := analysis.Bounds(levels)
+	if lower == nil || lower.Users != 100 || upper == nil || upper.Users != 200 {
+		t.Errorf("%+v, %+v", lower, upper)
+	}
+	if lower, upper = analysis.Bounds(levels[:1]); lower.Users != 100 || upper != nil {
+		t.Errorf("%+v, %+v", lower, upper)
+	}
+}
+
+// holding asks question for a hold of 600 users: it climbs in 6 s, settles for
+// 4 s and is measured for 20.
+func holding() (*experiment.Experiment, experiment.Trial) {
+	e := question()
+	e.Users.Settle, e.Users.Hold = experiment.Duration(4*time.Second), experiment.Duration(20*time.Second)
+	e.Search.Preset = experiment.Standard
+	return e, experiment.Trial{Limits: small, Hold: 600, Replicate: 1}
+}
+
+// heldBy returns what was seen in a hold, given what each second after the climb
+// is like, the settling ones first.
+func heldBy(trial experiment.Trial, second24 func(i int) measure.Window) measure.Result {
+	var ws []measure.Window
+	for i := range 30 {
+		w := second(i, min(600, 100*(i+1)), min(600, 100*(i+1)), 20*time.Millisecond)
+		if i >= 6 {
+			w = second24(i)
+		}
+		ws = append(ws, w)
+	}
+	r := result(ws, measure.Exit{})
+	r.Trial, r.Series.At = trial, 30*time.Second
+	return r
+}
+
+// tardy returns a second of 600 requests of which some took two seconds.
+func tardy(i, n int) measure.Window {
+	w := second(i, 600, 600, 20*time.Millisecond)
+	w.Response = measure.NewHistogram(measure.Bucket{Value: 20 * time.Millisecond, Count: uint64(600 - n)}, measure.Bucket{Value: 2 * time.Second, Count: uint64(n)})
+	return w
+}
+
+func TestAHoldHasThreeOutcomes(t *testing.T) {
+	e, trial := holding()
+	for _, c := range []struct {
+		name string
+		late func(i int) int // requests, of 600 a second
+		want analysis.Outcome
+		says string
+	}{
+		{"all in time", func(int) int { return 0 }, analysis.Passed, ""},
+		{"late while it settles", func(i int) int { return 600 * max(0, min(1, 10-i)) }, analysis.Passed, ""},
+		{"late for two seconds", func(i int) int { return 100 * max(0, min(1, (i-14)*(17-i))) }, analysis.Breached, ""},
+		{"late by the objective's measure", func(int) int { return 6 }, analysis.Inconclusive, "1% of 12,000 requests missed p99, of which 1% may: too near to tell"},
+		{"late for one second", func(i int) int { return 100 * max(0, 1-(i-15)*(i-15)) }, analysis.Inconclusive, "0.833% of 12,000 requests missed p99"},
+		{"some late now and then", func(i int) int { return i % 4 }, analysis.Passed, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := analysis.Judge(e, heldBy(trial, func(i int) measure.Window { return tardy(i, c.late(i)) }))
+			if v.Outcome != c.want || !strings.Contains(strings.Join(v.Warnings, "; "), c.says) {
+				t.Fatalf("%s, %q", v.Outcome, v.Warnings)
+			}
+			if v.Outcome == analysis.Passed && (v.LastPass.Users != 600 || v.Confidence < 0.95) {
+				t.Errorf("%+v, confidence %v", v.LastPass, v.Confidence)
+			}
+			if v.Outcome == analysis.Breached && (v.FirstFail.Users != 600 || v.LastPass != nil) {
+				t.Errorf("last pass %+v, first fail %+v", v.LastPass, v.FirstFail)
+			}
+		})
+	}
+}
+
+func TestAHoldOfFewRequestsShowsLittle(t *testing.T) {
+	e, trial := holding()
+	for n, want := range map[int]analysis.Outcome{1: analysis.Inconclusive, 5: analysis.Passed, 50: analysis.Passed} {
+		v := analysis.Judge(e, heldBy(trial, func(i int) measure.Window { return second(i, 600, n, 20*time.Millisecond) }))
+		if v.Outcome != want {
+			t.Errorf("%d requests a second: %s, %q", n, v.Outcome, v.Warnings)
+		}
+		if said := strings.Contains(strings.Join(v.Warnings, "; "), "100 requests show errors with 63.4% confidence only"); said != (n == 5) {
+			t.Errorf("%d requests a second: %q", n, v.Warnings)
+		}
+	}
+}
+
+func TestADeathFailsAHoldWheneverItComes(t *testing.T) {
+	e, trial := holding()
+	for _, at := range []int{3, 8, 20} {
+		r := heldBy(trial, func(i int) measure.Window { return tardy(i, 0) })
+		r.Series.Windows, r.Series.At = r.Series.Windows[:at+1], time.Duration(at+1)*time.Second
+		r.Exit = measure.Exit{Died: true, OOMKilled: true, OOMKills: 1, At: r.Loaded.Add(time.Duration(at)*time.Second + 500*time.Millisecond)}
+		v := analysis.Judge(e, r)
+		if v.Outcome != analysis.OOMKilled || v.LastPass != nil || v.FirstFail == nil || v.FirstFail.Users != min(600, 100*(at+1)) {
+			t.Errorf("at %d s: %s, %+v, %+v", at, v.Outcome, v.LastPass, v.FirstFail)
+		}
+	}
+}
+
+// TestWatchAndJudgeAgreeOnHolds checks that a hold which is stopped early is
+// judged as it was when it was stopped.
+func TestWatchAndJudgeAgreeOnHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e, trial := holding()
+		from, n := rapid.IntRange(0, 40).Draw(t, "late from"), rapid.IntRange(0, 30).Draw(t, "late")
+		r := heldBy(trial, func(i int) measure.Window { return tardy(i, n*max(0, min(1, i-from+1))) })
+		for i := range r.Series.Windows {
+			series := measure.Series{At: time.Duration(i+3) * time.Second, Windows: r.Series.Windows[:i+1]}
+			v := analysis.Watch(e, trial, series)
+			if v.Outcome == analysis.Open {
+				continue
+			}
+			if i < 10 {
+				t.Fatalf("decided at %d s, before anything is measured: %s", i, v.Outcome)
+			}
+			cut := r
+			cut.Series = series
+			if got := analysis.Judge(e, cut); got.Outcome != v.Outcome || got.FirstFail.Users != v.FirstFail.Users {
+				t.Fatalf("stopped as %s, judged as %s", v.Outcome, got.Outcome)
+			}
+			return
+		}
+	})
+}
