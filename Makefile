@@ -53,13 +53,14 @@ bench-load: build $(K6) $(VEGETA) ## measure the load generator beside wrk, hey,
 	SWEEP=$(CURDIR)/bin/sweep K6=$(CURDIR)/$(K6) VEGETA=$(CURDIR)/$(VEGETA) \
 		go test -run '^$$' -bench '^BenchmarkLoad$$/$(PART)' -benchtime 1x -timeout 60m ./cmd/sweep
 
-# One service of it, more often: make calibrate SERVICE=cpu ROUNDS=5. With
-# KEEP=DIR the experiments and their results stay there.
+# One service of it, more often: make calibrate SERVICE=cpu ROUNDS=5; faster, by
+# ramps alone: PRESET=quick. With KEEP=DIR the experiments and their results stay
+# there.
 ROUNDS := 1
 .PHONY: calibrate
-calibrate: engine build calibration ## hold what sweep finds against services whose capacity and fault are known (about five minutes)
+calibrate: engine build calibration ## hold what sweep finds against services whose capacity and fault are known (about a quarter of an hour a round)
 	SWEEP=$(CURDIR)/bin/sweep go test -run '^$$' -bench '^BenchmarkCalibrate$$/$(SERVICE)' -benchtime 1x \
-		-timeout 120m ./cmd/sweep -rounds $(ROUNDS) -keep '$(if $(KEEP),$(abspath $(KEEP)))'
+		-timeout 120m ./cmd/sweep -rounds $(ROUNDS) $(if $(PRESET),-preset $(PRESET)) -keep '$(if $(KEEP),$(abspath $(KEEP)))'
 
 # Pinned too, and programs of their own: nothing of them is linked into ours.
 $(K6):

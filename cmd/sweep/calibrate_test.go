@@ -3,7 +3,9 @@ package main_test // apart: it knows the program by its command line alone
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +26,8 @@ var (
 	calibrationRounds  = flag.Int("rounds", 1, "calibrate: so many trials of each service")
 	calibrationCauses  = flag.Float64("causes", 0.95, "calibrate: the least share of trials whose cause is right")
 	calibrationBracket = flag.Float64("bracket", 0.05, "calibrate: the most by which a bracket may miss what is true")
+	calibrationSpread  = flag.Float64("spread", 0.05, "calibrate: the most by which a service's capacities may spread over the rounds, of their median")
+	calibrationPreset  = flag.String("preset", "standard", "calibrate: how brackets are found, quick or standard")
 	calibrationKeep    = flag.String("keep", "", "calibrate: a folder for the experiments and their results; default: they are removed")
 )
 
@@ -50,6 +55,8 @@ type known struct {
 	unit    string   // of truth: users, or requests so far
 	causes  []string // the right ones
 	remark  string
+	steady  bool    // its capacity is the same in every round
+	cores   float64 // to which the load agent is held from its start on; 0: it isn't
 }
 
 // services are those of cmd/sweep/internal/calibration, whose doc has the
@@ -60,10 +67,10 @@ func services() []known {
 		{name: "cpu", env: "COST: 2.5ms", truth: fifo(0.5 / 0.0025), causes: []string{"cpu_bound"}},
 		{name: "lock", env: "HELD: 5ms", truth: fifo(1 / 0.005), causes: []string{"concurrency_cap"}},
 		{name: "workers", env: "WORKERS: 8, TAKES: 40ms", truth: fifo(8 / 0.040), causes: []string{"concurrency_cap"}},
-		{name: "rate", env: "RATE: 200", truth: fifo(200), causes: []string{"concurrency_cap"}},
+		{name: "rate", env: "RATE: 200", truth: fifo(200), causes: []string{"concurrency_cap"}, steady: true},
 		{
 			name: "downstream", env: "WORKERS: 8, TAKES: 40ms, PATIENCE: 500ms", truth: 8 / 0.040 * (waits + 0.5),
-			causes: []string{"downstream", "concurrency_cap"}, remark: "from outside, a slow upstream can look like few workers",
+			causes: []string{"downstream"},
 		},
 		{
 			name: "connections", env: fmt.Sprintf("EACH: %d", 512*kib), memory: 160 * mib, truth: (160*mib - own) / (512 * kib),
@@ -71,7 +78,7 @@ func services() []known {
 		},
 		{
 			name: "leak", env: fmt.Sprintf("EACH: %d", 64*kib), memory: 160 * mib, truth: (160*mib - own) / (64 * kib), unit: "requests",
-			users:  "{target: 150, ramp: 5s, hold: 15s, wait: {constant: 500ms}}",
+			users:  "{target: 150, ramp: 5s, hold: 15s, settle: 3s, wait: {constant: 500ms}}",
 			causes: []string{"leak", "oom_killed"}, remark: "leak says more: it grows though users don't",
 		},
 		{
@@ -80,12 +87,39 @@ func services() []known {
 		},
 		{
 			name: "backlog", env: "BACKLOG: 63, EVERY: 200ms", truth: fullBacklog(64, 0.2), request: ", connections: fresh",
-			users: "{target: 260, ramp: 15s, hold: 3s, wait: {between: [250ms, 750ms]}}", causes: []string{"backlog"},
+			users: "{target: 260, ramp: 15s, hold: 8s, settle: 3s, wait: {between: [250ms, 750ms]}}", causes: []string{"backlog"},
 		},
 		{name: "crash", env: "CONCURRENT: 100, TAKES: 250ms", truth: 100 * (waits + 0.25) / 0.25, causes: []string{"crashed"}},
-		{name: "errors", env: "ONE_IN: 20", users: "{target: 150, ramp: 5s, hold: 3s, wait: {constant: 500ms}}", causes: []string{"application_error"}},
+		{name: "errors", env: "ONE_IN: 20", users: "{target: 150, ramp: 5s, hold: 5s, settle: 3s, wait: {constant: 500ms}}", causes: []string{"application_error"}},
 		{name: "sleepy", env: "READY_AFTER: 1h", causes: []string{"not_ready"}},
 	}
+}
+
+// all are the services, and those with a starved generator.
+func all() []known { return append(services(), starved()...) }
+
+// starved are services that have all that they need under a load whose generator
+// hasn't: whatever that looks like, nothing of it is the service's fault.
+func starved() []known {
+	const (
+		many = "{target: 3000, ramp: 10s, hold: 3s, wait: {constant: 200ms}}"
+		own  = "the generator's fault, whatever it looks like"
+	)
+	causes := []string{"generator", "generator_limited", "host", "host_limited", "inconclusive"}
+	return []known{
+		{name: "rate", env: "RATE: 100000", users: many, cores: 0.05, causes: causes, remark: own},
+		{name: "rate", env: "RATE: 100000", users: many, cores: 0.1, causes: causes, remark: own},
+		{name: "workers", env: "WORKERS: 100000, TAKES: 20ms", users: many, cores: 0.1, causes: causes, remark: own},
+	}
+}
+
+// id tells services apart: by what they are, and to how much their generator is
+// held.
+func (k known) id() string {
+	if k.cores > 0 {
+		return fmt.Sprintf("%s, its generator held to %g cores", k.name, k.cores)
+	}
+	return k.name
 }
 
 // fullBacklog returns the users at whom one connection in a hundred finds a
@@ -114,20 +148,25 @@ service:
   ready: {path: /health, within: 5s}
   env: {MODE: @NAME@, @ENV@}
 request: {method: POST, path: /predict, body: '{}', expect: {contains: prediction}@REQUEST@}
-matrix: {cpus: [0.5], memory: [@MEMORY@]}
+matrix: {cpus: [@CPUS@], memory: [@MEMORY@]}
 users: @USERS@
 objective: {errors: 1%, p99: 1s}
+search: {preset: @PRESET@, precision: 3%, seed: @SEED@}
 `
 
-func (k known) experiment() string {
-	memory := cmp.Or(k.memory, 64*mib)
-	return strings.NewReplacer("@NAME@", k.name, "@ENV@", k.env, "@REQUEST@", k.request, "@MEMORY@", fmt.Sprintf("%dM", memory/mib),
-		"@USERS@", cmp.Or(k.users, "{target: 450, ramp: 15s, hold: 3s, wait: {constant: 500ms}}")).Replace(calibrationExperiment)
+func (k known) experiment(round int) string {
+	memory, cpus, preset := cmp.Or(k.memory, 64*mib), "0.5", *calibrationPreset
+	if k.cores > 0 {
+		memory, cpus, preset = 256*mib, "1", "quick"
+	}
+	return strings.NewReplacer("@NAME@", k.name, "@CPUS@", cpus, "@PRESET@", preset, "@SEED@", strconv.Itoa(round), "@ENV@", k.env, "@REQUEST@", k.request, "@MEMORY@", fmt.Sprintf("%dM", memory/mib),
+		"@USERS@", cmp.Or(k.users, "{target: 450, ramp: 15s, hold: 5s, settle: 3s, wait: {constant: 500ms}}")).Replace(calibrationExperiment)
 }
 
 // found is what of sweep's answer is held against what is known.
 type found struct {
 	Outcome   string
+	Trials    int
 	LastPass  *reached `json:"last_pass"`
 	FirstFail *reached `json:"first_fail"`
 	Cause     *struct {
@@ -168,11 +207,14 @@ func (f found) bracket(k known) (low, high float64) {
 	return f.LastPass.in(k.unit) / k.truth, high
 }
 
+// capacity is what is repeated: the most that was carried.
+func (f found) capacity(k known) float64 { return f.LastPass.in(k.unit) }
+
 // off returns by how much the bracket misses the truth, as a share of it. What
 // nothing is true of must not have passed at any load.
 func (f found) off(k known) float64 {
 	if k.truth == 0 {
-		if f.LastPass == nil {
+		if f.LastPass == nil || k.cores > 0 {
 			return 0
 		}
 		return math.Inf(1)
@@ -198,8 +240,8 @@ func BenchmarkCalibrate(b *testing.B) {
 		c.dir = b.TempDir()
 	}
 	for range *calibrationRounds { // services take turns: a shared machine drifts
-		for _, k := range services() {
-			b.Run(k.name, func(b *testing.B) { c.try(b, k) })
+		for _, k := range all() {
+			b.Run(k.id(), func(b *testing.B) { c.try(b, k) })
 		}
 	}
 	c.print(os.Stdout)
@@ -208,19 +250,29 @@ func BenchmarkCalibrate(b *testing.B) {
 
 func (c calibration) try(b *testing.B, k known) {
 	b.ReportMetric(0, "ns/op")
-	dir := filepath.Join(c.dir, fmt.Sprintf("%s-%d", k.name, len(c.trials[k.name])+1))
+	round := len(c.trials[k.id()]) + 1
+	dir := filepath.Join(c.dir, fmt.Sprintf("%s-%d", strings.NewReplacer(" ", "-", ",", "").Replace(k.id()), round))
 	file := filepath.Join(dir, "experiment.yaml")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		b.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(k.experiment()), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(k.experiment(round)), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(b.Context(), c.sweep, "run", file, "--fresh", "--json", "--quiet", "--results", filepath.Join(dir, "results"))
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	begun := time.Now()
-	if err := cmd.Run(); err != nil {
+	ended, unstarved := context.WithCancel(b.Context())
+	hungry := make(chan error, 1)
+	if k.cores > 0 {
+		go func() { hungry <- starveAgents(ended, dir, k.cores) }()
+	} else {
+		hungry <- nil
+	}
+	err := cmd.Run()
+	unstarved()
+	if err := errors.Join(err, <-hungry); err != nil {
 		b.Fatalf("%v\n%s", err, errs.String())
 	}
 	var answer struct{ Cells []found }
@@ -228,9 +280,9 @@ func (c calibration) try(b *testing.B, k known) {
 		b.Fatalf("%v in %s", err, out.String())
 	}
 	f := answer.Cells[0]
-	c.trials[k.name] = append(c.trials[k.name], f)
-	fmt.Fprintf(os.Stderr, "%s: %s, %.0f to %.0f of %.0f, %s, %.0fs\n", k.name, f.Outcome,
-		f.LastPass.in(k.unit), f.FirstFail.in(k.unit), k.truth, f.label(), time.Since(begun).Seconds())
+	c.trials[k.id()] = append(c.trials[k.id()], f)
+	fmt.Fprintf(os.Stderr, "%s: %s, %.0f to %.0f of %.0f, %s, %d trials, %.0fs\n", k.id(), f.Outcome,
+		f.LastPass.in(k.unit), f.FirstFail.in(k.unit), k.truth, f.label(), f.Trials, time.Since(begun).Seconds())
 	if f.Cause != nil {
 		fmt.Fprintf(os.Stderr, "    %s\n", strings.Join(f.Cause.Evidence, "\n    "))
 	}
@@ -241,13 +293,16 @@ func (c calibration) try(b *testing.B, k known) {
 
 // tried are the services that were, for one may be asked for alone.
 func (c calibration) tried() []known {
-	return slices.DeleteFunc(services(), func(k known) bool { return len(c.trials[k.name]) == 0 })
+	return slices.DeleteFunc(all(), func(k known) bool { return len(c.trials[k.id()]) == 0 })
 }
 
-// right counts the trials whose cause is right.
+// right counts the trials of services with a fault whose cause is right.
 func (c calibration) right() (right, all int) {
 	for _, k := range c.tried() {
-		for _, f := range c.trials[k.name] {
+		if k.cores > 0 {
+			continue
+		}
+		for _, f := range c.trials[k.id()] {
 			all++
 			if slices.Contains(k.causes, f.label()) {
 				right++
@@ -263,12 +318,61 @@ func (c calibration) hold(b *testing.B) {
 		b.Errorf("missed: %d of %d causes are right, not %.0f %%", right, all, 100**calibrationCauses)
 	}
 	for _, k := range c.tried() {
-		for _, f := range c.trials[k.name] {
+		for _, f := range c.trials[k.id()] {
 			if off := f.off(k); off > *calibrationBracket {
 				b.Errorf("missed: the bracket of %s is off by %.3f, not at most %.3f", k.name, off, *calibrationBracket)
 			}
+			if k.cores > 0 && !slices.Contains(k.causes, f.label()) {
+				b.Errorf("missed: %s was blamed on the service: %s", k.id(), f.label())
+			}
+		}
+		if spread := c.spread(k); k.steady && spread > *calibrationSpread {
+			b.Errorf("missed: the capacities of %s spread by %.3f of their median, not at most %.3f", k.name, spread, *calibrationSpread)
 		}
 	}
+}
+
+// spread returns how far a service's capacities lie apart over the rounds, as a
+// share of their median.
+func (c calibration) spread(k known) float64 {
+	var all []float64
+	for _, f := range c.trials[k.id()] {
+		all = append(all, f.capacity(k))
+	}
+	slices.Sort(all)
+	if len(all) == 0 || all[len(all)/2] == 0 {
+		return 0
+	}
+	return (all[len(all)-1] - all[0]) / all[len(all)/2]
+}
+
+// starveAgents holds the load agents of the runs in dir to so many cores, each
+// as soon as it is there, until ctx is done. That none was there is an error.
+func starveAgents(ctx context.Context, dir string, cores float64) error {
+	known := map[string]bool{}
+	for ctx.Err() == nil {
+		list, err := exec.CommandContext(ctx, "docker", "ps", "--format", `{{.Names}} {{.Label "sweep.dir"}}`).Output()
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("listing agents: %w", err)
+		}
+		for line := range strings.Lines(string(list)) {
+			name, of, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if known[name] || !strings.Contains(name, "-agent-") || strings.HasSuffix(name, "-alone") || !strings.HasPrefix(of, dir) {
+				continue
+			}
+			out, err := exec.CommandContext(ctx, "docker", "update", "--cpus", strconv.FormatFloat(cores, 'f', -1, 64), name).CombinedOutput()
+			if err == nil {
+				known[name] = true
+			} else if ctx.Err() == nil {
+				return fmt.Errorf("starving %s: %w: %s", name, err, out)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if len(known) == 0 {
+		return errors.New("there was no agent to starve")
+	}
+	return nil
 }
 
 func (c calibration) print(w io.Writer) {
@@ -291,10 +395,10 @@ func (c calibration) printCauses(w io.Writer) {
 	columns := slices.Sorted(maps.Keys(labels))
 	fmt.Fprintf(w, "| is, called | %s | right |  |\n|---|%s---|---|\n", strings.Join(columns, " | "), strings.Repeat("--:|", len(columns)))
 	for _, k := range c.tried() {
-		fmt.Fprintf(w, "| %s |", k.name)
+		fmt.Fprintf(w, "| %s |", k.id())
 		for _, label := range columns {
 			n := 0
-			for _, f := range c.trials[k.name] {
+			for _, f := range c.trials[k.id()] {
 				if f.label() == label {
 					n++
 				}
@@ -314,11 +418,14 @@ func (c calibration) printCauses(w io.Writer) {
 }
 
 func (c calibration) printBrackets(w io.Writer) {
-	fmt.Fprint(w, "| service | true | in | brackets | off by |\n|---|--:|---|---|--:|\n")
+	fmt.Fprint(w, "| service | true | in | brackets | off by | capacities spread by |\n|---|--:|---|---|--:|--:|\n")
 	for _, k := range c.tried() {
+		if k.cores > 0 {
+			continue
+		}
 		var brackets []string
 		worst := 0.0
-		for _, f := range c.trials[k.name] {
+		for _, f := range c.trials[k.id()] {
 			low, high := f.bracket(k)
 			text := fmt.Sprintf("%.3f to %.3f", low, high)
 			switch {
@@ -329,7 +436,7 @@ func (c calibration) printBrackets(w io.Writer) {
 			}
 			brackets, worst = append(brackets, text), max(worst, f.off(k))
 		}
-		fmt.Fprintf(w, "| %s | %.0f | %s | %s | %.3f |\n", k.name, k.truth, cmp.Or(k.unit, "users"), strings.Join(brackets, ", "), worst)
+		fmt.Fprintf(w, "| %s | %.0f | %s | %s | %.3f | %.3f |\n", k.name, k.truth, cmp.Or(k.unit, "users"), strings.Join(brackets, ", "), worst, c.spread(k))
 	}
 	fmt.Fprintln(w)
 }

@@ -59,7 +59,8 @@ request:
   body: '{"features": [12.5, 3, 17.5]}'
   expect: {contains: prediction}
 matrix: {cpus: [@CPUS@], memory: [@MEMORY@]}
-users: {target: @TARGET@, ramp: @RAMP@, hold: 2s, wait: {constant: @WAIT@}}
+users: {target: @TARGET@, ramp: @RAMP@, hold: 2s, settle: 1s, wait: {constant: @WAIT@}}
+search: {preset: @PRESET@, precision: 30%}
 `
 
 // bench is a folder with the small experiment and its results.
@@ -86,7 +87,7 @@ func (b *bench) ask(settings ...string) {
 // experimentWith returns the small experiment with settings.
 func experimentWith(settings ...string) string {
 	defaults := []string{
-		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "WAIT=500ms",
+		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "WAIT=500ms", "PRESET=quick",
 	}
 	text := small
 	for _, s := range append(settings, defaults...) { // the first that names a key wins
