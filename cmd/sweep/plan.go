@@ -57,7 +57,7 @@ type plannedWork struct {
 func (w plannedWork) String() string {
 	text := plural(w.Ramps, "ramp")
 	if w.Holds > 0 {
-		text += fmt.Sprintf(", some %s", plural(w.Holds, "hold"))
+		text += ", some " + plural(w.Holds, "hold")
 	}
 	bound := "at most"
 	if w.Bound == string(search.About) {

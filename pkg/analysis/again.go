@@ -130,6 +130,8 @@ func weighed(e *experiment.Experiment, v Verdict, windows []measure.Window) (n u
 	for _, s := range spans(windows, from, true) {
 		switch {
 		case s.all.Start < from:
+		case v.Outcome == Breached && v.Confidence > 0: // a hold as a whole
+			n += s.all.Sent
 		case v.Outcome == Breached && v.FirstFail != nil && v.FirstFail.At == s.end():
 			return s.all.Sent
 		case v.Outcome == Passed && s.all.Users >= e.Users.Target:

@@ -35,10 +35,12 @@ func Rivals(cells []Cell, l experiment.Limits) []Cell {
 
 // At returns how many fresh starts of a cell carried the target, and how many
 // didn't: its ramps, and its holds of the target.
-func (c Cell) At(target int) (passed, failed int) {
-	for _, v := range c.Starts {
+func (c Cell) At(target int) (passed, failed int) { return atTarget(c.Starts, target) }
+
+func atTarget(starts []Verdict, target int) (passed, failed int) {
+	for _, v := range starts {
 		switch {
-		case v.Trial.Hold != 0 && v.Trial.Hold != target:
+		case v.Trial.Hold != 0 && (v.Trial.Hold != target || v.Outcome == NotReady):
 		case v.Outcome == Passed:
 			passed++
 		case v.Outcome.Failed():
@@ -63,6 +65,9 @@ func certificate(cells []Cell, l experiment.Limits, target int) string {
 		return ""
 	}
 	passed, failed := cells[i].At(target)
+	if failed > passed {
+		return ""
+	}
 	text := fmt.Sprintf("it carried them in %d of %d fresh starts", passed, passed+failed)
 	var rivals []string
 	for _, c := range Rivals(cells, l) {
@@ -72,6 +77,9 @@ func certificate(cells []Cell, l experiment.Limits, target int) string {
 		rivals = append(rivals, fmt.Sprintf("%s failed in %d of %d", c.Trial.Limits, failed, passed+failed))
 	}
 	if len(rivals) == 0 {
+		if slices.ContainsFunc(cells, func(c Cell) bool { return Cheaper(c, cells[i]) < 0 }) {
+			return ""
+		}
 		return text + ", and nothing is cheaper"
 	}
 	return text + "; of what is cheaper " + strings.Join(rivals, ", ")

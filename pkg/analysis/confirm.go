@@ -112,13 +112,21 @@ func nearest(cells []Cell, fits func(experiment.Limits) bool) *Cell {
 func gained(a, b Cell) (share float64, told string) {
 	leaks := a.Cause != nil && a.Cause.Label == CauseLeak
 	carries := func(c Cell) int {
+		last := c.LastPass
+		if leaks { // a hold's requests tell of its length
+			for _, v := range c.Starts {
+				if v.Trial.Hold == 0 {
+					last = v.LastPass
+				}
+			}
+		}
 		switch {
-		case c.LastPass == nil:
+		case last == nil:
 			return 0
 		case leaks:
-			return int(c.LastPass.Requests)
+			return int(last.Requests)
 		}
-		return c.LastPass.Users
+		return last.Users
 	}
 	unit := ""
 	if leaks {

@@ -25,7 +25,7 @@ const (
 // level is decided as soon as what is still missing couldn't change it.
 func Classify(passed, failed, starts int) Class {
 	const exceed = 0.5
-	whole := float64(max(starts, (passed+failed)|1)) // odd: a tie decides nothing
+	whole := float64(max(starts, passed+failed) | 1) // odd: a tie decides nothing
 	pessimistic := whole-float64(passed) <= exceed*whole
 	optimistic := float64(failed) <= exceed*whole
 	switch {
@@ -48,13 +48,14 @@ type Held struct {
 }
 
 // Levels returns what the starts of one cell prove of each level, the lowest
-// first. A ramp that passed has held the target.
+// first. A ramp that passed has held the target, if it did so for as long as a
+// hold would. That a start didn't get ready tells nothing of the level.
 func Levels(e *experiment.Experiment, starts []Verdict) []Held {
 	at := map[int]*Held{}
 	for _, v := range starts {
 		users := v.Trial.Hold
 		if users == 0 {
-			if v.Outcome != Passed {
+			if v.Outcome != Passed || planned(e.Users, 0) < e.Users.Holds().Std() {
 				continue // a ramp finds, a hold proves
 			}
 			users = e.Users.Target
@@ -67,7 +68,7 @@ func Levels(e *experiment.Experiment, starts []Verdict) []Held {
 		switch {
 		case v.Outcome == Passed:
 			h.Passed++
-		case v.Outcome.Failed():
+		case v.Outcome.Failed() && v.Outcome != NotReady:
 			h.Failed++
 		default:
 			h.Untold++
@@ -102,33 +103,68 @@ func Bounds(levels []Held) (lower, upper *Held) {
 // where they say nothing yet.
 func proved(e *experiment.Experiment, starts []Verdict, found Verdict) (v Verdict, deciding []Verdict, ok bool) {
 	lower, upper := Bounds(Levels(e, starts))
-	at := func(h *Held, fits func(Outcome) bool) []Verdict {
-		return slices.DeleteFunc(slices.Clone(starts), func(v Verdict) bool {
-			ramp := v.Trial.Hold == 0 && v.Outcome == Passed && h.Users == e.Users.Target
-			return v.Trial.Hold != h.Users && !ramp || !fits(v.Outcome)
-		})
-	}
-	passed := func(o Outcome) bool { return o == Passed }
-	every := func(Outcome) bool { return true }
-	switch {
+	switch passed, failed := atTarget(starts, e.Users.Target); {
+	case upper != nil && lower == nil && found.FirstFail != nil && found.LastPass != nil && found.FirstFail.Users <= upper.Users:
+		return found, nil, false // the ramp's bracket says more
 	case upper != nil:
-		failed := at(upper, Outcome.Failed)
-		v = slices.MinFunc(failed, worse)
-		v.Cause = blamed(v, append(failed, starts...))
-		v.LastPass = nil
-		if lower != nil {
-			v.LastPass = slices.MinFunc(at(lower, passed), worse).LastPass
-		}
-		return v, at(upper, every), true
-	case lower != nil && lower.Users >= e.Users.Target:
-		v = slices.MinFunc(at(lower, passed), worse)
+		v, deciding = failedLevel(e, starts, lower, upper)
+		return v, deciding, true
+	case lower == nil:
+		return found, nil, false
+	case lower.Users >= e.Users.Target && passed > failed:
+		held := startsAt(e, starts, lower.Users)
+		v = slices.MinFunc(those(held, func(o Outcome) bool { return o == Passed }), worse)
 		if found.Outcome.Failed() {
 			v.Warnings = append(slices.Clone(v.Warnings), fmt.Sprintf("a ramp failed at %s, but a fresh start held %s", failedAt(found, e), Thousands(lower.Users)))
 		}
-		return v, at(lower, every), true
+		return v, held, true
+	case found.Outcome.Failed() && found.FirstFail != nil && lower.Users >= found.FirstFail.Users:
+		// Where the ramp failed, it was luck; where the cell does isn't known yet.
+		v = Verdict{Trial: found.Trial, Outcome: Inconclusive, Warnings: slices.Clone(found.Warnings)}
+		v.LastPass = slices.MinFunc(those(startsAt(e, starts, lower.Users), func(o Outcome) bool { return o == Passed }), worse).LastPass
+		v.Warnings = append(v.Warnings, fmt.Sprintf("a ramp failed at %s, but a fresh start held %s", failedAt(found, e), Thousands(lower.Users)))
+		return v, nil, true
 	default:
 		return found, nil, false
 	}
+}
+
+// failedLevel returns the verdict of a cell that doesn't hold upper, and the
+// starts that decide it.
+func failedLevel(e *experiment.Experiment, starts []Verdict, lower, upper *Held) (v Verdict, deciding []Verdict) {
+	deciding = startsAt(e, starts, upper.Users)
+	failed := those(deciding, func(o Outcome) bool { return o.Failed() && o != NotReady })
+	v = slices.MinFunc(failed, worse)
+	v.Cause, v.LastPass = blamed(v, append(failed, starts...)), nil
+	most := 0
+	if lower != nil {
+		v.LastPass = slices.MinFunc(those(startsAt(e, starts, lower.Users), func(o Outcome) bool { return o == Passed }), worse).LastPass
+		most = lower.Users
+	}
+	if v.FirstFail == nil || v.FirstFail.Users <= most { // it died on the way up, below what was held before
+		level, text := Level{}, "at once"
+		if v.FirstFail != nil {
+			level, text = *v.FirstFail, "at "+failedAt(v, e)
+		}
+		level.Users = upper.Users
+		v.FirstFail = &level
+		v.Warnings = append(slices.Clone(v.Warnings), fmt.Sprintf("on its way to %s it failed %s already", Thousands(upper.Users), text))
+	}
+	return v, deciding
+}
+
+// startsAt returns the starts that held a level, a ramp that held the target
+// among them.
+func startsAt(e *experiment.Experiment, starts []Verdict, users int) []Verdict {
+	return slices.DeleteFunc(slices.Clone(starts), func(v Verdict) bool {
+		ramp := v.Trial.Hold == 0 && v.Outcome == Passed && users == e.Users.Target
+		return v.Trial.Hold != users && !ramp
+	})
+}
+
+// those returns the starts whose outcome fits.
+func those(starts []Verdict, fits func(Outcome) bool) []Verdict {
+	return slices.DeleteFunc(slices.Clone(starts), func(v Verdict) bool { return !fits(v.Outcome) })
 }
 
 func failedAt(v Verdict, e *experiment.Experiment) string {

@@ -1,6 +1,7 @@
 package analysis_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,9 +18,20 @@ func TestLevelsAreClassifiedByTheirHolds(t *testing.T) {
 		passed, failed, starts int
 		want                   analysis.Class
 	}{
-		{1, 0, 1, analysis.Lower}, {0, 1, 1, analysis.Upper}, {1, 1, 1, analysis.Undecided}, {2, 1, 1, analysis.Lower}, {0, 0, 1, analysis.Undecided},
-		{1, 0, 3, analysis.Undecided}, {2, 0, 3, analysis.Lower}, {0, 2, 3, analysis.Upper}, {1, 1, 3, analysis.Undecided}, {1, 2, 3, analysis.Upper},
-		{2, 0, 5, analysis.Undecided}, {3, 2, 5, analysis.Lower}, {2, 3, 5, analysis.Upper}, {2, 2, 2, analysis.Undecided},
+		{1, 0, 1, analysis.Lower},
+		{0, 1, 1, analysis.Upper},
+		{1, 1, 1, analysis.Undecided},
+		{2, 1, 1, analysis.Lower},
+		{0, 0, 1, analysis.Undecided},
+		{1, 0, 3, analysis.Undecided},
+		{2, 0, 3, analysis.Lower},
+		{0, 2, 3, analysis.Upper},
+		{1, 1, 3, analysis.Undecided},
+		{1, 2, 3, analysis.Upper},
+		{2, 0, 5, analysis.Undecided},
+		{3, 2, 5, analysis.Lower},
+		{2, 3, 5, analysis.Upper},
+		{2, 2, 2, analysis.Undecided},
 	} {
 		if got := analysis.Classify(c.passed, c.failed, c.starts); got != c.want {
 			t.Errorf("%d passed, %d failed, of %d: %s, want %s", c.passed, c.failed, c.starts, got, c.want)
@@ -28,7 +40,7 @@ func TestLevelsAreClassifiedByTheirHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { // no side is preferred
 		passed, failed, starts := rapid.IntRange(0, 20).Draw(t, "passed"), rapid.IntRange(0, 20).Draw(t, "failed"), rapid.IntRange(1, 20).Draw(t, "starts")
 		mirror := map[analysis.Class]analysis.Class{analysis.Lower: analysis.Upper, analysis.Upper: analysis.Lower, analysis.Undecided: analysis.Undecided}
-		if a, b := analysis.Classify(passed, failed, starts), analysis.Classify(failed, passed, starts); starts%2 == 1 && a != mirror[b] {
+		if a, b := analysis.Classify(passed, failed, starts), analysis.Classify(failed, passed, starts); a != mirror[b] {
 			t.Fatalf("%s, the other way round %s", a, b)
 		}
 	})
@@ -157,4 +169,106 @@ func TestWatchAndJudgeAgreeOnHolds(t *testing.T) {
 			return
 		}
 	})
+}
+
+// TestAServiceThatStallsWhileItSettlesFails checks that users who all wait, and
+// so ask nothing while the hold is measured, are no lack of evidence.
+func TestAServiceThatStallsWhileItSettlesFails(t *testing.T) {
+	e, trial := holding()
+	e.Users.Hold = experiment.Duration(5 * time.Second)
+	stall := func(i int) measure.Window {
+		w := second(i, 600, 0, 0)
+		w.InFlight, w.Oldest = 600, time.Duration(i-6)*time.Second
+		if i == 6 {
+			w.Sent, w.Errors = 600, map[measure.Class]uint64{measure.Timeout: 600}
+		}
+		return w
+	}
+	r := heldBy(trial, stall)
+	r.Series.Windows, r.Series.At = r.Series.Windows[:15], 17*time.Second
+	if v := analysis.Judge(e, r); v.Outcome != analysis.Breached || v.FirstFail == nil || v.FirstFail.Users != 600 {
+		t.Errorf("%s, %+v", v.Outcome, v.FirstFail)
+	}
+	well := heldBy(trial, func(i int) measure.Window {
+		if i == 6 {
+			return stall(i)
+		}
+		return tardy(i, 0)
+	})
+	well.Series.Windows, well.Series.At = well.Series.Windows[:15], 17*time.Second
+	if v := analysis.Judge(e, well); v.Outcome != analysis.Passed {
+		t.Errorf("one that got well while it settled: %s, %q", v.Outcome, v.Warnings)
+	}
+}
+
+// verdictOf returns what a start shows at a level: a ramp where hold is 0.
+func verdictOf(hold, replicate int, o analysis.Outcome, last, first int) analysis.Verdict {
+	v := analysis.Verdict{Trial: experiment.Trial{Limits: small, Hold: hold, Replicate: replicate}, Outcome: o}
+	if last > 0 {
+		v.LastPass = &analysis.Level{Users: last}
+	}
+	if first > 0 {
+		v.FirstFail, v.Breach, v.Cause = &analysis.Level{Users: first}, &analysis.Breach{Objective: "p99"}, &analysis.Cause{Label: analysis.CauseCPU}
+	}
+	return v
+}
+
+func TestWhatHoldsAndRampsSayTogether(t *testing.T) {
+	passed, failed, oom, mute, never := analysis.Passed, analysis.Breached, analysis.OOMKilled, analysis.GeneratorLimited, analysis.NotReady
+	ramp := verdictOf(0, 1, failed, 500, 520)
+	for _, c := range []struct {
+		name        string
+		starts      []analysis.Verdict
+		want        analysis.Outcome
+		last, first int // users; 0: none
+		proved      bool
+	}{
+		{"a ramp alone", []analysis.Verdict{ramp}, failed, 500, 520, false},
+		{"both ends are held", []analysis.Verdict{ramp, verdictOf(488, 1, passed, 488, 0), verdictOf(513, 1, failed, 0, 513)}, failed, 488, 513, true},
+		{"only the lower one so far", []analysis.Verdict{ramp, verdictOf(488, 1, passed, 488, 0)}, failed, 500, 520, false},
+		{"the ramp was unlucky", []analysis.Verdict{ramp, verdictOf(950, 1, passed, 950, 0), verdictOf(1000, 1, mute, 0, 0)}, analysis.Inconclusive, 950, 0, false},
+		{"and of two a third decides", []analysis.Verdict{ramp, verdictOf(1000, 1, passed, 1000, 0), verdictOf(1000, 2, passed, 1000, 0)}, passed, 1000, 0, true},
+		{"one pass is no majority", []analysis.Verdict{ramp, verdictOf(1000, 1, passed, 1000, 0)}, analysis.Inconclusive, 1000, 0, false},
+		{"the target doesn't hold after all", []analysis.Verdict{verdictOf(0, 1, passed, 1000, 0), verdictOf(1000, 1, failed, 0, 1000), verdictOf(1000, 2, failed, 0, 1000), verdictOf(950, 1, passed, 950, 0)}, failed, 950, 1000, true},
+		{"died on its way up, below what was held", []analysis.Verdict{ramp, verdictOf(488, 1, passed, 488, 0), verdictOf(513, 1, oom, 0, 40)}, oom, 488, 513, true},
+		{"died on its way up, at once", []analysis.Verdict{ramp, verdictOf(488, 1, passed, 488, 0), verdictOf(513, 1, oom, 0, 0)}, oom, 488, 513, true},
+		{"died on its way up, near the level", []analysis.Verdict{ramp, verdictOf(488, 1, passed, 488, 0), verdictOf(513, 1, oom, 0, 510)}, oom, 488, 510, true},
+		{"one slow boot says nothing of the level", []analysis.Verdict{ramp, verdictOf(488, 1, passed, 488, 0), verdictOf(513, 1, never, 0, 0)}, failed, 500, 520, false},
+		{"no level holds", []analysis.Verdict{verdictOf(0, 1, failed, 0, 30), verdictOf(29, 1, failed, 0, 29), verdictOf(1, 1, failed, 0, 1)}, failed, 0, 1, true},
+		{"by a stricter objective the ramp says more", []analysis.Verdict{verdictOf(0, 1, failed, 300, 310), verdictOf(488, 1, failed, 0, 488)}, failed, 300, 310, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := question()
+			e.Search.Preset = experiment.Standard
+			cell := analysis.Conclude(e, c.starts, possible).Cells[0]
+			users := func(l *analysis.Level) int {
+				if l == nil {
+					return 0
+				}
+				return l.Users
+			}
+			if cell.Outcome != c.want || users(cell.LastPass) != c.last || users(cell.FirstFail) != c.first || cell.Proved != c.proved {
+				t.Errorf("%s, %d to %d, proved: %v; %q", cell.Outcome, users(cell.LastPass), users(cell.FirstFail), cell.Proved, cell.Warnings)
+			}
+		})
+	}
+}
+
+func TestACertificateTakesAMajority(t *testing.T) {
+	e, verdicts := squares("fp")
+	e.Search.Preset = experiment.Certify
+	rival, least := verdicts[0].Trial.Limits, verdicts[1].Trial.Limits
+	for said, more := range map[string][]analysis.Verdict{
+		"": nil,
+		"it carried them in 2 of 2 fresh starts; of what is cheaper 1 CPU / 1G failed in 2 of 2": {start(least, 2, analysis.Passed, 1000), start(rival, 2, analysis.Breached, 900)},
+	} {
+		s := analysis.Conclude(e, append(slices.Clone(verdicts), more...), possible)
+		if s.Minimal == nil || s.Minimal.Certificate != said {
+			t.Errorf("%+v, want %q", s.Minimal, said)
+		}
+	}
+	split := append(slices.Clone(verdicts), start(least, 2, analysis.Breached, 900), start(least, 3, analysis.Breached, 900))
+	if s := analysis.Conclude(e, split, possible); s.Minimal != nil {
+		t.Errorf("carried by one start of three, yet minimal: %+v", s.Minimal)
+	}
 }

@@ -247,6 +247,8 @@ type scanned struct {
 	idle   time.Duration // how long, at the end, spans have decided nothing
 	died   bool          // the last span is that in which the service died
 	from   time.Duration // from when on what is seen counts: a hold settles before
+	late   int           // index of the last settling span, if that was bad, but for those in which nothing was asked; or -1
+	missed *check        // what it missed
 
 	quickest time.Duration // the least median response time of a good span: what an answer takes at low load; 0: there is none
 }
@@ -258,21 +260,22 @@ const most = 0.5
 // scan marks spans in order. Two bad ones running are a failure; spans that
 // decide nothing count neither way.
 func scan(e *experiment.Experiment, t experiment.Trial, windows []measure.Window, now time.Duration, ended bool) scanned {
-	s := scanned{now: now, good: -1, latest: -1, bad: -1, from: measured(e, t)}
+	s := scanned{now: now, good: -1, latest: -1, bad: -1, late: -1, from: measured(e, t)}
 	for i, sp := range spans(windows, s.from, ended) {
 		m, missed := sp.judge(e, t.Limits, now)
 		if m == good {
 			s.quicken(sp.all.Response.Quantile(0.5))
 		}
-		if sp.all.Start < s.from {
-			m = settling
+		settles := sp.all.Start < s.from
+		if settles {
+			m = s.settle(i, m, missed)
 		}
 		if m == open && !ended {
 			break
 		}
 		s.spans, s.marks = append(s.spans, sp), append(s.marks, m)
 		switch {
-		case m == settling:
+		case settles:
 		case s.proven: // what comes after the failure tells only of its course
 			if m == good {
 				s.latest = i
@@ -288,10 +291,39 @@ func scan(e *experiment.Experiment, t experiment.Trial, windows []measure.Window
 			s.idle += sp.all.Length
 		}
 	}
-	if !s.proven && s.stuck(e.Users) && (ended || s.idle >= undecidedAfter) {
-		s.proven, s.proof = true, len(s.spans)-1
+	if !s.proven && (ended || s.idle >= undecidedAfter) {
+		s.seize(e.Users)
 	}
 	return s
+}
+
+// settle notes a span in which a hold settles, and returns its mark: it decides
+// nothing, whatever it is.
+func (s *scanned) settle(i int, m mark, missed *check) mark {
+	switch m {
+	case bad:
+		s.late, s.missed = i, missed
+	case good:
+		s.late = -1
+	case generatorLimited, hostLimited:
+		return m // the reader may know
+	case open, silent, settling:
+	}
+	return settling
+}
+
+// seize finds the failure of a service that has stopped answering: after a bad
+// span, or, of a hold in which nothing was asked any more once it was measured,
+// after one in which it settled.
+func (s *scanned) seize(u experiment.Users) {
+	if stuck := *s; s.failed == nil && s.late >= 0 {
+		if stuck.bad, stuck.failed = s.late, s.missed; stuck.stuck(u) {
+			s.bad, s.failed = stuck.bad, stuck.failed
+		}
+	}
+	if s.stuck(u) {
+		s.proven, s.proof = true, len(s.spans)-1
+	}
 }
 
 // measured returns from when on a trial's load counts; e is the experiment as
@@ -318,7 +350,7 @@ func (s scanned) stuck(u experiment.Users) bool {
 		return false
 	}
 	for _, m := range s.marks[s.bad+1:] {
-		if m != silent && m != open {
+		if m != silent && m != open && m != settling {
 			return false
 		}
 	}
@@ -364,36 +396,47 @@ func (s scanned) firstFail(e *experiment.Experiment) *Level {
 }
 
 // conclude decides a trial in which nothing failed for sure: it passed if the
-// seconds at the target bear it out.
+// seconds at the target bear it out. Of a hold, all its requests must too.
 func (s *scanned) conclude(e *experiment.Experiment, v *Verdict) {
-	var held, counted, goods time.Duration
+	var held, counted, goods, unsettled time.Duration
 	var at []measure.Window
 	var requests uint64
 	for i, sp := range s.spans {
-		if sp.all.Users < e.Users.Target || s.marks[i] == silent || s.marks[i] == settling {
+		if sp.all.Users < e.Users.Target || s.marks[i] == silent || sp.all.Start < s.from {
 			continue
 		}
 		held += sp.all.Length
-		if s.marks[i] == good || s.marks[i] == bad {
-			counted += sp.all.Length
-		}
-		if s.marks[i] == good {
-			goods += sp.all.Length
+		switch s.marks[i] {
+		case good:
+			counted, goods = counted+sp.all.Length, goods+sp.all.Length
 			at, requests = append(at, sp.windows...), sp.requests
+		case bad:
+			counted += sp.all.Length
+		case open:
+			unsettled += sp.all.Length
+		case generatorLimited, hostLimited, silent, settling:
 		}
 	}
 	held = max(held, planned(e.Users, s.from)) // a load that was given up early held less
-	if goods > 0 && float64(counted) >= holdCounts*float64(held) && float64(goods) >= holdGood*float64(counted) {
-		hold := pool(at)
-		hold.all.Length, hold.requests = goods, requests
-		v.Outcome, v.LastPass = Passed, hold.level(e, s.now, s.quickest)
-		v.LastPass.At = s.spans[len(s.spans)-1].end()
-		if v.Trial.Hold > 0 {
-			s.prove(e, v)
-		}
+	v.Outcome = s.undecided()
+	if goods == 0 || float64(counted) < holdCounts*float64(held) {
 		return
 	}
-	v.Outcome = s.undecided()
+	enough := float64(goods) >= holdGood*float64(counted)
+	if hold := v.Trial.Hold > 0; hold || enough {
+		level := pool(at)
+		level.all.Length, level.requests = goods, requests
+		v.LastPass = level.level(e, s.now, s.quickest)
+		v.LastPass.At = s.spans[len(s.spans)-1].end()
+		v.Outcome = Passed
+		if hold {
+			s.prove(e, v)
+			enough = float64(goods) >= holdGood*float64(counted+unsettled)
+		}
+	}
+	if v.Outcome == Passed && !enough {
+		v.doubt(fmt.Sprintf("of %s at this level %s were good: it takes %.0f %%", (counted + unsettled).Round(time.Second), goods.Round(time.Second), 100*holdGood))
+	}
 }
 
 // planned returns how long the ramp asks for the target from some time on, in

@@ -86,8 +86,9 @@ func (s sample) few(want float64) bool {
 	return 1-math.Pow(1-s.may, s.of) < want
 }
 
-// prove holds a hold that passed second by second against its objectives as a
-// whole. Goodput, and objectives that nothing may miss, are no matter of chance.
+// prove holds a hold that wasn't ended by two bad seconds running against its
+// objectives as a whole. Goodput, and objectives that nothing may miss, are no
+// matter of chance.
 func (s *scanned) prove(e *experiment.Experiment, v *Verdict) {
 	of, missed := map[string][]float64{}, map[string][]float64{}
 	var whole []int
@@ -101,31 +102,40 @@ func (s *scanned) prove(e *experiment.Experiment, v *Verdict) {
 			missed[c.Objective] = append(missed[c.Objective], c.missed*float64(c.of))
 		}
 	}
-	v.Confidence = 1
-	for _, c := range s.pooled(whole).checks(e, s.now) {
+	all := s.pooled(whole)
+	for _, c := range all.checks(e, s.now) {
 		if c.of == 0 || c.may == 0 {
+			if c.broken {
+				v.doubt(fmt.Sprintf("%s was %s over all, limit %s, though no two seconds running missed it", c.Objective, c.Observed, c.Limit))
+			}
 			continue
 		}
 		seen, want := newSample(of[c.Objective], missed[c.Objective], c.may), required(e.Search)
-		v.Confidence = min(v.Confidence, seen.within())
+		if v.Confidence == 0 || seen.within() < v.Confidence {
+			v.Confidence = seen.within()
+		}
 		switch {
 		case seen.within() >= want:
 		case seen.beyond() >= want:
-			v.Outcome, v.Breach, v.FirstFail, v.Confidence = Breached, &c.Breach, v.LastPass, seen.beyond()
+			v.Outcome, v.Breach, v.FirstFail, v.Confidence = Breached, &c.Breach, all.level(e, s.now, s.quickest), seen.beyond()
 			s.bad, s.proof = whole[0], whole[len(whole)-1]
 			return
-		case seen.few(want) && c.missed <= c.may && seen.within() >= fewest:
+		case seen.few(want) && c.missed == 0 && seen.within() >= fewest:
 			v.Warnings = append(v.Warnings, fmt.Sprintf("%s requests show %s with %s confidence only; a longer hold would show more",
 				Thousands(int(c.of)), c.Objective, percent(seen.within())))
 		case seen.few(want) && c.missed == 0:
-			v.Outcome = Inconclusive
-			v.Warnings = append(v.Warnings, fmt.Sprintf("%s requests are too few to show %s; hold it longer", Thousands(int(c.of)), c.Objective))
+			v.doubt(fmt.Sprintf("%s requests are too few to show %s; hold it longer", Thousands(int(c.of)), c.Objective))
 		default:
-			v.Outcome = Inconclusive
-			v.Warnings = append(v.Warnings, fmt.Sprintf("%s of %s requests missed %s, of which %s may: too near to tell",
+			v.doubt(fmt.Sprintf("%s of %s requests missed %s, of which %s may: too near to tell",
 				percent(c.missed), Thousands(int(c.of)), c.Objective, percent(c.may)))
 		}
 	}
+}
+
+// doubt makes a verdict inconclusive, and says why.
+func (v *Verdict) doubt(why string) {
+	v.Outcome = Inconclusive
+	v.Warnings = append(v.Warnings, why)
 }
 
 // pooled returns some of the spans as one.
@@ -135,5 +145,8 @@ func (s scanned) pooled(which []int) span {
 	for _, i := range which {
 		all.windows = append(all.windows, s.spans[i].windows...)
 	}
-	return pool(all.windows)
+	requests := s.spans[which[len(which)-1]].requests
+	all = pool(all.windows)
+	all.requests = requests
+	return all
 }

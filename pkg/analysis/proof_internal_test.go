@@ -15,9 +15,16 @@ func TestSamplesShowWhatTheyCan(t *testing.T) {
 		may, asked float64
 		least      bool // so many are the least that show it
 	}{
-		{459, 0, 0.01, 0.99, true}, {458, 0, 0.01, 0.99, false}, {662, 1, 0.01, 0.99, true}, {661, 1, 0.01, 0.99, false},
-		{299, 0, 0.01, 0.95, true}, {298, 0, 0.01, 0.95, false}, {1049, 5, 0.01, 0.95, true}, {1048, 5, 0.01, 0.95, false},
-		{59, 0, 0.05, 0.95, true}, {58, 0, 0.05, 0.95, false},
+		{459, 0, 0.01, 0.99, true},
+		{458, 0, 0.01, 0.99, false},
+		{662, 1, 0.01, 0.99, true},
+		{661, 1, 0.01, 0.99, false},
+		{299, 0, 0.01, 0.95, true},
+		{298, 0, 0.01, 0.95, false},
+		{1049, 5, 0.01, 0.95, true},
+		{1048, 5, 0.01, 0.95, false},
+		{59, 0, 0.05, 0.95, true},
+		{58, 0, 0.05, 0.95, false},
 	} {
 		s := sample{of: c.of, missed: c.missed, may: c.may}
 		if got := s.within() >= c.asked; got != c.least {

@@ -72,7 +72,7 @@ func (c *Cell) judge(e *experiment.Experiment) {
 		}
 	}
 	c.PeakMemory = peak
-	c.Trial = experiment.Trial{Limits: c.Starts[0].Trial.Limits, Hold: c.Verdict.Trial.Hold, Replicate: max(1, c.Verdict.Trial.Replicate)}
+	c.Trial.Limits, c.Trial.Replicate = c.Starts[0].Trial.Limits, max(1, c.Trial.Replicate)
 }
 
 func starts(n int) string {

@@ -146,7 +146,7 @@ type Cell struct {
 	Starts    []Verdict         // of each of them: ramps, then holds from the lowest level up, by replicate
 	Deciding  []Verdict         // of those the ones that decide: of the holds those at the bound, else the ramps
 	Levels    []Held            // the levels that were held, the lowest first
-	Proved    bool              // holds, not only a ramp, say what the verdict says
+	Proved    bool              // levels that were held say what the verdict says, not only a ramp on its way
 	Inferred  Inference         // what follows for it, where it tells nothing itself
 	From      experiment.Limits // the measured cell that it follows from, where it does
 	PriceHour float64           // dollars

@@ -47,7 +47,10 @@ func (r Run) foretells(c analysis.Cell) string {
 func (r Run) foretold() []string {
 	var out []string
 	if m := r.Surface.Model; m != nil {
-		out = append(out, costs(*m), trust(*m))
+		out = append(out, costs(*m))
+		if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return !c.Measured }) {
+			out = append(out, trust(*m))
+		}
 	} else if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return c.Scaling != nil }) {
 		out = append(out, "No model: too few seconds are known, or the CPU that was used doesn't follow the answers")
 	}

@@ -34,9 +34,13 @@ func scale(e *experiment.Experiment) []int {
 	return levels
 }
 
-// mostUntold is how many holds of a level may tell nothing before the bracket is
-// given up as it stands.
-const mostUntold = 2
+// mostUntold is how many holds of a level may tell nothing before it is given
+// up, and mostLevels how many levels of a cell may be: then its bracket stays as
+// it is.
+const (
+	mostUntold = 2
+	mostLevels = 1
+)
 
 // nextLevel returns the level to hold next, or false where the bracket is narrow
 // enough. found is the level to which the ramp points.
@@ -46,6 +50,7 @@ func nextLevel(scale []int, held []analysis.Held, starts, found int) (users int,
 		return (lower == nil || users > lower.Users) && (upper == nil || users < upper.Users)
 	}
 	var open []int // what can be asked next, the highest first
+	untold := 0
 	for _, users := range scale {
 		i := slices.IndexFunc(held, func(h analysis.Held) bool { return h.Users == users })
 		switch {
@@ -53,14 +58,16 @@ func nextLevel(scale []int, held []analysis.Held, starts, found int) (users int,
 		case i < 0:
 			open = append(open, users)
 		case held[i].Class != analysis.Undecided: // above an upper bound, or below a lower one
-		default: // what was begun goes first; what told nothing so often would elsewhere too
-			return users, held[i].Untold <= mostUntold && held[i].Passed+held[i].Failed <= 2*starts
+		case held[i].Untold > mostUntold || held[i].Passed+held[i].Failed > 2*starts:
+			untold++
+		default: // what was begun goes first
+			return users, true
 		}
 	}
-	if len(open) == 0 {
+	if len(open) == 0 || untold > mostLevels {
 		return 0, false
 	}
-	at := 0
+	var at int
 	switch {
 	case lower == nil && upper == nil:
 		at = slices.IndexFunc(open, func(users int) bool { return users <= max(1, found) })
@@ -86,8 +93,9 @@ func stride(held []analysis.Held, kind analysis.Class) int {
 	return 1 << min(max(0, n-1), 20)
 }
 
-// hold returns the next hold of a cell at a level, or its next ramp where that is 0.
-func hold(c analysis.Cell, users int) experiment.Trial {
+// next returns the next hold of a cell at a level, or its next ramp where that is
+// 0.
+func next(c analysis.Cell, users int) experiment.Trial {
 	t := experiment.Trial{Limits: c.Trial.Limits, Hold: users, Replicate: 1}
 	for _, v := range c.Starts {
 		if v.Trial.Hold == users {
@@ -97,9 +105,11 @@ func hold(c analysis.Cell, users int) experiment.Trial {
 	return t
 }
 
-// provable reports whether holds can say more of a cell than its ramp did.
+// provable reports whether holds can say more of a cell than its ramp did. They
+// can't of one that never got ready, or of which nothing is known.
 func provable(c analysis.Cell) bool {
-	return c.Measured && c.Why == "" && c.Outcome.Known() && c.Outcome != analysis.NotReady
+	tells := func(v analysis.Verdict) bool { return v.Outcome.Known() && v.Outcome != analysis.NotReady }
+	return c.Why == "" && c.Outcome != analysis.NotReady && slices.ContainsFunc(c.Starts, tells)
 }
 
 // bracket returns the hold that a cell's bracket needs next.
@@ -108,7 +118,7 @@ func bracket(e *experiment.Experiment, scale []int, c analysis.Cell) (experiment
 		return experiment.Trial{}, false
 	}
 	users, ok := nextLevel(scale, c.Levels, e.Search.Repeats, pointsTo(c.Starts))
-	return hold(c, users), ok
+	return next(c, users), ok
 }
 
 // pointsTo returns at which level the last ramp suggests that the capacity is:
@@ -127,7 +137,8 @@ func pointsTo(starts []analysis.Verdict) int {
 			continue
 		}
 		found = last.Users
-		if v.Outcome == analysis.Breached && first != nil && last.Margin < 0 && first.Margin > 0 && first.Users > last.Users {
+		course := last.Margin < 0 && first != nil && first.Margin > 0 && !math.IsInf(last.Margin, 0) && !math.IsInf(first.Margin, 0)
+		if course && v.Outcome == analysis.Breached && first.Users > last.Users {
 			found += int(float64(first.Users-last.Users) * last.Margin / (last.Margin - first.Margin))
 		}
 	}

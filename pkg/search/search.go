@@ -122,9 +122,9 @@ func again(e *experiment.Experiment, c analysis.Cell) (experiment.Trial, bool) {
 	case c.Why != "" || c.Certain(e.Users.Target) || starts >= mostAgain:
 		return experiment.Trial{}, false
 	case !e.Search.Holds() || starts == 0 || c.Outcome == analysis.NotReady:
-		return hold(c, 0), true
+		return next(c, 0), true
 	default:
-		return hold(c, e.Users.Target), true
+		return next(c, e.Users.Target), true
 	}
 }
 
@@ -164,7 +164,7 @@ func certifying(e *experiment.Experiment, cells []analysis.Cell) []experiment.Tr
 		return cmp.Or(cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU), cmp.Compare(b.Trial.Limits.Memory, a.Trial.Limits.Memory))
 	})
 	if guard.Why == "" && !guard.Measured {
-		out = append(out, hold(guard, 0))
+		out = append(out, next(guard, 0))
 	}
 	return out
 }
@@ -190,7 +190,8 @@ const (
 
 // Left returns what is still to be run. With a frontier it is how many ramps at
 // most, as long as starts tell something and those of a cell agree: where they
-// don't, it is started once more, and may stay undecided. Of holds it is how many
+// don't, it is started once more, and may stay undecided; what an inversion puts
+// in doubt is started again besides. Of holds it is how many
 // there are where every ramp was right, and every cell without one fails.
 func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) Work {
 	verdicts = asked(e, verdicts)
@@ -199,14 +200,17 @@ func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 		w.Ramps, w.Bound = rampsLeft(e, verdicts, impossible), AtMost
 	}
 	cells := analysis.Cells(e, verdicts, impossible)
-	again := doubted(e, cells)
+	doubts := doubted(e, cells)
+	if len(doubts) > 0 {
+		w.Bound = About
+	}
 	if !e.Search.Holds() {
-		w.Ramps += len(again)
+		w.Ramps += len(doubts)
 		return w
 	}
 	w.Bound = About
 	const bracket = 2 // a lower and an upper bound
-	w.Holds = len(again) + bracket*e.Search.Repeats*w.Ramps
+	w.Holds = len(doubts) + bracket*e.Search.Repeats*w.Ramps
 	for _, t := range proofs(e, cells) {
 		c := cells[slices.IndexFunc(cells, func(c analysis.Cell) bool { return c.Trial.Limits == t.Limits })]
 		lower, upper := analysis.Bounds(c.Levels)
@@ -229,7 +233,12 @@ func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 // cell and of two rivals, as long as it isn't known.
 func certifyingLeft(e *experiment.Experiment, cells []analysis.Cell) int {
 	const each, unknown = 1, 1 + 2*2
-	if analysis.Least(cells) == nil {
+	switch {
+	case !slices.ContainsFunc(cells, func(c analysis.Cell) bool {
+		return c.Why == "" && !c.Outcome.Failed() && c.Inferred != analysis.InferredFailed
+	}):
+		return 0 // nothing is left that could be it
+	case analysis.Least(cells) == nil:
 		return unknown
 	}
 	return each * len(certifying(e, cells))
@@ -269,13 +278,24 @@ func asked(e *experiment.Experiment, verdicts []analysis.Verdict) []analysis.Ver
 	})
 }
 
-// remaining returns what an exhaustive search still has to run.
+// remaining returns what an exhaustive search still has to run. Where holds are
+// to follow, a ramp that told nothing is run once more.
 func remaining(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) []experiment.Trial {
-	known := map[experiment.Trial]bool{}
+	known, ramped, told := map[experiment.Trial]bool{}, map[experiment.Limits]int{}, map[experiment.Limits]bool{}
 	for _, v := range verdicts {
-		known[v.Trial] = true
+		l := v.Trial.Limits
+		known[v.Trial], told[l] = true, told[l] || v.Outcome.Known()
+		if v.Trial.Hold == 0 {
+			ramped[l]++
+		}
 	}
-	return slices.DeleteFunc(Plan(e), func(t experiment.Trial) bool { return known[t] || impossible(t.Limits) != "" })
+	plan := Plan(e)
+	for _, l := range e.Matrix.Cells() {
+		if e.Search.Holds() && ramped[l] == 1 && !told[l] {
+			plan = append(plan, experiment.Trial{Limits: l, Replicate: ramps(e) + 1})
+		}
+	}
+	return slices.DeleteFunc(plan, func(t experiment.Trial) bool { return known[t] || impossible(t.Limits) != "" })
 }
 
 // A tally counts how a cell's starts came out.

@@ -5,7 +5,7 @@
 //	results/<experiment>/<run>/
 //	    experiment.yaml                 as resolved
 //	    manifest.json                   what the run was made with
-//	    trials/<cell>-<replicate>.json  one measurement each
+//	    trials/<cell>-<replicate>.json  one measurement each; of a hold <cell>-hold<users>-<replicate>
 //	    logs/<cell>-<replicate>.log     the service's last output, where it failed
 //	    report/                         derived, remade at will
 //
@@ -204,6 +204,7 @@ func (r *Run) Results() ([]measure.Result, error) {
 		return cmp.Or(
 			cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU),
 			cmp.Compare(a.Trial.Limits.Memory, b.Trial.Limits.Memory),
+			cmp.Compare(a.Trial.Hold, b.Trial.Hold),
 			cmp.Compare(a.Trial.Replicate, b.Trial.Replicate))
 	})
 	return out, nil

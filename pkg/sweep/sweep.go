@@ -1,6 +1,6 @@
 // Package sweep is the procedure: one trial after another, each a fresh start
-// of the service under its limits and a ramp of users until it fails or has
-// carried them all. It judges nothing (package analysis does) and knows
+// of the service under its limits and a load: a ramp of users until it fails or
+// has carried them all, or a hold of one level. It judges nothing (package analysis does) and knows
 // neither Docker nor HTTP nor the disk: those are behind its interfaces.
 package sweep
 
