@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -143,19 +145,28 @@ func (b *bench) run(env []string, args ...string) outcome {
 type summary struct {
 	Schema string
 	Cells  []struct {
-		CPUs     float64
-		Memory   int64 `json:"memory_bytes"`
-		Measured bool
-		Outcome  string
-		LastPass *struct{ Users int } `json:"last_pass"`
-		Warnings []string
-		Cause    *struct {
+		CPUs      float64
+		Memory    int64 `json:"memory_bytes"`
+		Measured  bool
+		Outcome   string
+		LastPass  *struct{ Users int } `json:"last_pass"`
+		FirstFail *struct{ Users int } `json:"first_fail"`
+		Proved    bool
+		Levels    []level
+		Warnings  []string
+		Cause     *struct {
 			Label    string
 			Evidence []string
 		}
 	}
 	Minimal *struct{ CPUs float64 }
 	Answer  string
+}
+
+// level is one that was held.
+type level struct {
+	Users int
+	Class string
 }
 
 func (b *bench) sweep(env ...string) summary {
@@ -276,6 +287,31 @@ func TestRunningAgainMeasuresOnlyWhatIsNew(t *testing.T) {
 	b.ask("TARGET=30")
 	if o := b.run(nil, "run", "small.yaml", "--quiet"); !strings.Contains(o.err, "this is a new run") {
 		t.Errorf("another question continued the old run:\n%s", o.err)
+	}
+}
+
+// Both ends of the bracket are levels that fresh starts held, or didn't.
+func TestHoldsProveTheBracket(t *testing.T) {
+	b := newBench(t, "CPUS=0.1", "TARGET=1500", "RAMP=6s", "WAIT=200ms", "PRESET=standard")
+	s := b.sweep()
+	c := s.Cells[0]
+	if c.Outcome != "breached" || !c.Proved || c.LastPass == nil || c.FirstFail == nil {
+		t.Fatalf("got %+v", c)
+	}
+	for users, class := range map[int]string{c.LastPass.Users: "lower", c.FirstFail.Users: "upper"} {
+		if !slices.ContainsFunc(c.Levels, func(l level) bool { return l.Users == users && l.Class == class }) {
+			t.Errorf("%d isn't a level that is a %s bound: %+v", users, class, c.Levels)
+		}
+		trials, err := filepath.Glob(filepath.Join(b.runDir(), fmt.Sprintf("trials/0.1cpu-100M-hold%d-*.json", users)))
+		if err != nil || len(trials) == 0 {
+			t.Errorf("nothing is recorded of a start that held %d", users)
+		}
+	}
+	if c.LastPass.Users >= c.FirstFail.Users || 10*(c.FirstFail.Users-c.LastPass.Users) > 4*c.FirstFail.Users {
+		t.Errorf("the bracket is %d to %d", c.LastPass.Users, c.FirstFail.Users)
+	}
+	if o := b.run(nil, "run", "small.yaml", "--quiet"); !strings.Contains(o.err, "Everything is recorded") {
+		t.Errorf("again:\n%s", o.err)
 	}
 }
 
