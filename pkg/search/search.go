@@ -65,11 +65,17 @@ func Next(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 	}
 	cells := analysis.Cells(e, verdicts, impossible)
 	for _, trials := range [][]experiment.Trial{doubted(e, cells), proofs(e, cells), certifying(e, cells)} {
-		if len(trials) > 0 {
+		if trials = runnable(trials, impossible); len(trials) > 0 {
 			return takeTurns(e, cells, trials), true
 		}
 	}
 	return experiment.Trial{}, false
+}
+
+// runnable returns the trials that the host can run: a cell may have been
+// measured elsewhere.
+func runnable(trials []experiment.Trial, impossible func(experiment.Limits) string) []experiment.Trial {
+	return slices.DeleteFunc(trials, func(t experiment.Trial) bool { return impossible(t.Limits) != "" })
 }
 
 // nextCell returns the next ramp that the strategy asks for.
@@ -200,7 +206,7 @@ func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 		w.Ramps, w.Bound = rampsLeft(e, verdicts, impossible), AtMost
 	}
 	cells := analysis.Cells(e, verdicts, impossible)
-	doubts := doubted(e, cells)
+	doubts := runnable(doubted(e, cells), impossible)
 	if len(doubts) > 0 {
 		w.Bound = About
 	}
@@ -211,7 +217,7 @@ func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 	w.Bound = About
 	const bracket = 2 // a lower and an upper bound
 	w.Holds = len(doubts) + bracket*e.Search.Repeats*w.Ramps
-	for _, t := range proofs(e, cells) {
+	for _, t := range runnable(proofs(e, cells), impossible) {
 		c := cells[slices.IndexFunc(cells, func(c analysis.Cell) bool { return c.Trial.Limits == t.Limits })]
 		lower, upper := analysis.Bounds(c.Levels)
 		switch {
