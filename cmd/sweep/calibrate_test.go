@@ -174,11 +174,32 @@ type found struct {
 	Trials    int
 	LastPass  *reached `json:"last_pass"`
 	FirstFail *reached `json:"first_fail"`
-	Cause     *struct {
-		Label    string
-		Evidence []string
+	Cause     *named
+	Warnings  []string
+	Starts    []struct {
+		Outcome string
+		Cause   *named
 	}
-	Warnings []string
+}
+
+type named struct {
+	Label    string
+	Evidence []string
+}
+
+// labels are the causes of the trials that failed. Of those in which none did,
+// what the cell is called.
+func (f found) labels() []string {
+	var all []string
+	for _, s := range f.Starts {
+		if slices.Contains([]string{"breached", "oom_killed", "crashed", "not_ready"}, s.Outcome) && s.Cause != nil {
+			all = append(all, s.Cause.Label)
+		}
+	}
+	if len(all) == 0 {
+		return []string{f.label()}
+	}
+	return all
 }
 
 type reached struct{ Users, Requests float64 }
@@ -301,21 +322,34 @@ func (c calibration) tried() []known {
 	return slices.DeleteFunc(all(), func(k known) bool { return len(c.trials[k.id()]) == 0 })
 }
 
-// right counts the trials of services with a fault whose cause is right.
-func (c calibration) right() (right, all int) {
+// right counts the trials that failed, and of these those whose cause is right;
+// and likewise the cells, of which their trials decide together.
+func (c calibration) right() (trials, cells score) {
 	for _, k := range c.tried() {
 		if k.cores > 0 {
 			continue
 		}
 		for _, f := range c.trials[k.id()] {
-			all++
-			if slices.Contains(k.causes, f.label()) {
-				right++
+			cells.add(k, f.label())
+			for _, label := range f.labels() {
+				trials.add(k, label)
 			}
 		}
 	}
-	return right, all
+	return trials, cells
 }
+
+// score counts what was called right.
+type score struct{ right, all int }
+
+func (s *score) add(k known, label string) {
+	s.all++
+	if slices.Contains(k.causes, label) {
+		s.right++
+	}
+}
+
+func (s score) missed() bool { return float64(s.right) < *calibrationCauses*float64(s.all) }
 
 // widest is how wide a bracket may be, as a share of what is true: some steps of
 // the precision that is asked for, where levels between told nothing.
@@ -323,8 +357,8 @@ const widest = 0.15
 
 // hold holds what was found against the bars.
 func (c calibration) hold(b *testing.B) {
-	if right, all := c.right(); float64(right) < *calibrationCauses*float64(all) {
-		b.Errorf("missed: %d of %d causes are right, not %.0f %%", right, all, 100**calibrationCauses)
+	if trials, cells := c.right(); trials.missed() || cells.missed() {
+		b.Errorf("missed: the causes of %d of %d trials and of %d of %d cells are right, not of %.0f %%", trials.right, trials.all, cells.right, cells.all, 100**calibrationCauses)
 	}
 	for _, k := range c.tried() {
 		for _, f := range c.trials[k.id()] {
@@ -388,9 +422,9 @@ func starveAgents(ctx context.Context, dir string, cores float64) error {
 }
 
 func (c calibration) print(w io.Writer) {
-	right, all := c.right()
-	fmt.Fprintf(w, "\n%d cores of %s; %d of %d causes are right. Brackets are the last pass and the first failure over what is true.\n\n",
-		runtime.NumCPU(), runtime.GOARCH, right, all)
+	trials, cells := c.right()
+	fmt.Fprintf(w, "\n%d cores of %s; the causes of %d of %d trials that failed are right, of %d of %d cells. Brackets are the last pass and the first failure over what is true.\n\n",
+		runtime.NumCPU(), runtime.GOARCH, trials.right, trials.all, cells.right, cells.all)
 	c.printCauses(w)
 	c.printBrackets(w)
 }
@@ -401,7 +435,9 @@ func (c calibration) printCauses(w io.Writer) {
 	labels := map[string]bool{}
 	for _, fs := range c.trials {
 		for _, f := range fs {
-			labels[f.label()] = true
+			for _, label := range f.labels() {
+				labels[label] = true
+			}
 		}
 	}
 	columns := slices.Sorted(maps.Keys(labels))
@@ -411,8 +447,10 @@ func (c calibration) printCauses(w io.Writer) {
 		for _, label := range columns {
 			n := 0
 			for _, f := range c.trials[k.id()] {
-				if f.label() == label {
-					n++
+				for _, called := range f.labels() {
+					if called == label {
+						n++
+					}
 				}
 			}
 			switch {
