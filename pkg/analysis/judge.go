@@ -420,6 +420,9 @@ func (s *scanned) conclude(e *experiment.Experiment, v *Verdict) {
 	held = max(held, planned(e.Users, s.from)) // a load that was given up early held less
 	v.Outcome = s.undecided()
 	if goods == 0 || float64(counted) < holdCounts*float64(held) {
+		if v.Trial.Hold > 0 && v.Outcome == Inconclusive {
+			v.doubt(fmt.Sprintf("of %s at this level %s counted, of which %s were good", held.Round(time.Second), counted.Round(time.Second), goods.Round(time.Second)))
+		}
 		return
 	}
 	enough := float64(goods) >= holdGood*float64(counted)

@@ -65,21 +65,24 @@ func (c *Cell) judge(e *experiment.Experiment) {
 			c.Warnings = append([]string{divided(deciding, passes, fails)}, c.Warnings...)
 		}
 	}
-	c.Levels = Levels(e, c.Starts)
-	for _, h := range c.Levels {
-		if h.Class == Undecided && h.Untold > h.Passed+h.Failed {
-			c.Warnings = append(slices.Clone(c.Warnings), fmt.Sprintf("%s that held %s told nothing: %s", starts(h.Untold), Thousands(h.Users), untold(c.Starts, h.Users)))
-		}
-	}
-	c.PeakMemory = peak
+	c.Levels, c.PeakMemory = Levels(e, c.Starts), peak
+	c.Warnings = append(slices.Clone(c.Warnings), c.gaps()...)
 	c.Trial.Limits, c.Trial.Replicate = c.Starts[0].Trial.Limits, max(1, c.Trial.Replicate)
 }
 
-func starts(n int) string {
-	if n == 1 {
-		return "a start"
+// gaps tells of the levels within the bracket of which holds told nothing: it is
+// wider for them.
+func (c *Cell) gaps() []string {
+	lower, upper := Bounds(c.Levels)
+	var out []string
+	for _, h := range c.Levels {
+		within := (lower == nil || h.Users > lower.Users) && (upper == nil || h.Users < upper.Users)
+		if within && h.Class == Undecided && h.Untold > h.Passed+h.Failed {
+			out = append(out, fmt.Sprintf("%d of %d starts that held %s told nothing: %s",
+				h.Untold, h.Passed+h.Failed+h.Untold, Thousands(h.Users), untold(c.Starts, h.Users)))
+		}
 	}
-	return fmt.Sprintf("%d starts", n)
+	return out
 }
 
 // untold says why the last hold of a level told nothing.
@@ -97,8 +100,8 @@ func untold(starts []Verdict, users int) string {
 	return why
 }
 
-// joint judges a cell by its ramps. The majority of those that tell
-// anything decides; where as many passed as failed, nobody knows, nor where
+// joint judges a cell by its ramps. The majority of those that tell anything
+// decides; where as many passed as failed, nobody knows, nor where
 // starts that were stopped too soon could have turned it ([Again]). Of the starts
 // that agree with it the worst speaks for the cell, so that nothing is claimed
 // which one of them didn't bear out: its last pass is the least of theirs, its

@@ -70,7 +70,9 @@ func nextLevel(scale []int, held []analysis.Held, starts, found int) (users int,
 	var at int
 	switch {
 	case lower == nil && upper == nil:
-		at = slices.IndexFunc(open, func(users int) bool { return users <= max(1, found) })
+		if at = slices.IndexFunc(open, func(users int) bool { return users <= found }); at < 0 {
+			at = len(open) - 1
+		}
 	case upper == nil:
 		at = len(open) - stride(held, analysis.Lower)
 	case lower == nil:

@@ -103,13 +103,16 @@ func nextCell(e *experiment.Experiment, verdicts []analysis.Verdict, impossible 
 // starts, and of those any, by the seed. So cells are interleaved, and what
 // changes on the host meanwhile befalls all alike.
 func takeTurns(e *experiment.Experiment, cells []analysis.Cell, trials []experiment.Trial) experiment.Trial {
-	starts := func(t experiment.Trial) int {
-		return cells[slices.IndexFunc(cells, func(c analysis.Cell) bool { return c.Trial.Limits == t.Limits })].Trials
-	}
+	starts := func(t experiment.Trial) int { return cellOf(cells, t).Trials }
 	fewest := starts(slices.MinFunc(trials, func(a, b experiment.Trial) int { return cmp.Compare(starts(a), starts(b)) }))
 	trials = slices.DeleteFunc(slices.Clone(trials), func(t experiment.Trial) bool { return starts(t) > fewest })
 	shuffle(e, fewest, trials)
 	return trials[0]
+}
+
+// cellOf returns the cell of a trial.
+func cellOf(cells []analysis.Cell, t experiment.Trial) analysis.Cell {
+	return cells[slices.IndexFunc(cells, func(c analysis.Cell) bool { return c.Trial.Limits == t.Limits })]
 }
 
 // mostAgain is how many starts may be made to be sure of a cell.
@@ -194,11 +197,14 @@ const (
 	About   Bound = "about"   // what ramps find decides how many holds there are
 )
 
+// bothEnds is how many levels of a cell are held where its ramp was right.
+const bothEnds = 2
+
 // Left returns what is still to be run. With a frontier it is how many ramps at
 // most, as long as starts tell something and those of a cell agree: where they
 // don't, it is started once more, and may stay undecided; what an inversion puts
-// in doubt is started again besides. Of holds it is how many
-// there are where every ramp was right, and every cell without one fails.
+// in doubt is started again besides. Of holds it is how many there are where
+// every ramp was right, and every cell without one fails.
 func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) Work {
 	verdicts = asked(e, verdicts)
 	w := Work{Ramps: len(remaining(e, verdicts, impossible))}
@@ -215,18 +221,12 @@ func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 		return w
 	}
 	w.Bound = About
-	const bracket = 2 // a lower and an upper bound
-	w.Holds = len(doubts) + bracket*e.Search.Repeats*w.Ramps
+	w.Holds = len(doubts) + bothEnds*e.Search.Repeats*w.Ramps
 	for _, t := range runnable(proofs(e, cells), impossible) {
-		c := cells[slices.IndexFunc(cells, func(c analysis.Cell) bool { return c.Trial.Limits == t.Limits })]
-		lower, upper := analysis.Bounds(c.Levels)
-		switch {
-		case lower != nil && upper != nil:
-			w.Holds += e.Search.Repeats
-		case lower == nil && upper == nil:
-			w.Holds += bracket * e.Search.Repeats
-		default:
-			w.Holds += max(1, (bracket-1)*e.Search.Repeats)
+		lower, upper := analysis.Bounds(cellOf(cells, t).Levels)
+		w.Holds += e.Search.Repeats // the other end, or one between them
+		if lower == nil && upper == nil {
+			w.Holds += (bothEnds - 1) * e.Search.Repeats
 		}
 	}
 	if e.Search.Preset == experiment.Certify {
@@ -238,7 +238,7 @@ func Left(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 // certifyingLeft returns about how many holds certify the answer: of the minimal
 // cell and of two rivals, as long as it isn't known.
 func certifyingLeft(e *experiment.Experiment, cells []analysis.Cell) int {
-	const each, unknown = 1, 1 + 2*2
+	const unknown = 1 + 2*2
 	switch {
 	case !slices.ContainsFunc(cells, func(c analysis.Cell) bool {
 		return c.Why == "" && !c.Outcome.Failed() && c.Inferred != analysis.InferredFailed
@@ -247,7 +247,7 @@ func certifyingLeft(e *experiment.Experiment, cells []analysis.Cell) int {
 	case analysis.Least(cells) == nil:
 		return unknown
 	}
-	return each * len(certifying(e, cells))
+	return len(certifying(e, cells))
 }
 
 func rampsLeft(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) int {
