@@ -1,4 +1,4 @@
-package main_test // apart: it knows the program by its command line alone
+package main
 
 import (
 	"bytes"
@@ -390,35 +390,6 @@ func (c calibration) spread(k known) float64 {
 		return 0
 	}
 	return (all[len(all)-1] - all[0]) / all[len(all)/2]
-}
-
-// starveAgents holds the load agents of the runs in dir to so many cores, each
-// as soon as it is there, until ctx is done. That none was there is an error.
-func starveAgents(ctx context.Context, dir string, cores float64) error {
-	known := map[string]bool{}
-	for ctx.Err() == nil {
-		list, err := exec.CommandContext(ctx, "docker", "ps", "--format", `{{.Names}} {{.Label "sweep.dir"}}`).Output()
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("listing agents: %w", err)
-		}
-		for line := range strings.Lines(string(list)) {
-			name, of, _ := strings.Cut(strings.TrimSpace(line), " ")
-			if known[name] || !strings.Contains(name, "-agent-") || strings.HasSuffix(name, "-alone") || !strings.HasPrefix(of, dir) {
-				continue
-			}
-			out, err := exec.CommandContext(ctx, "docker", "update", "--cpus", strconv.FormatFloat(cores, 'f', -1, 64), name).CombinedOutput()
-			if err == nil {
-				known[name] = true
-			} else if ctx.Err() == nil {
-				return fmt.Errorf("starving %s: %w: %s", name, err, out)
-			}
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if len(known) == 0 {
-		return errors.New("there was no agent to starve")
-	}
-	return nil
 }
 
 func (c calibration) print(w io.Writer) {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -333,10 +334,12 @@ func TestAFailingServiceIsAnAnswer(t *testing.T) {
 // wants: whatever that looks like, the service has not failed.
 func TestAStarvedGeneratorIsNeverTheServicesFault(t *testing.T) {
 	b := newBench(t, "CPUS=1", "MEMORY=200M", "TARGET=3000", "WAIT=200ms")
-	starved := make(chan string, 1)
-	go func() { starved <- starve(t, b.dir) }()
+	ended, end := context.WithCancel(t.Context())
+	starved := make(chan error, 1)
+	go func() { starved <- starveAgents(ended, b.dir, 0.1) }()
 	s := b.sweep()
-	if err := <-starved; err != "" {
+	end()
+	if err := <-starved; err != nil {
 		t.Fatal(err)
 	}
 	c := s.Cells[0]
@@ -350,28 +353,33 @@ func TestAStarvedGeneratorIsNeverTheServicesFault(t *testing.T) {
 	}
 }
 
-// starve limits the agent of a run to a tenth of a core as soon as it is there.
-func starve(t *testing.T, dir string) (failure string) {
-	deadline := time.Now().Add(time.Minute)
-	for time.Now().Before(deadline) && t.Context().Err() == nil {
-		list, err := exec.Command("docker", "ps", "--format", `{{.Names}} {{.Label "sweep.dir"}}`).CombinedOutput()
-		if err != nil {
-			return string(list)
+// starveAgents holds the load agents of the runs in dir to so many cores, each
+// as soon as it is there, until ctx is done. That none was there is an error.
+func starveAgents(ctx context.Context, dir string, cores float64) error {
+	known := map[string]bool{}
+	for ctx.Err() == nil {
+		list, err := exec.CommandContext(ctx, "docker", "ps", "--format", `{{.Names}} {{.Label "sweep.dir"}}`).Output()
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("listing agents: %w", err)
 		}
 		for line := range strings.Lines(string(list)) {
 			name, of, _ := strings.Cut(strings.TrimSpace(line), " ")
-			if !strings.Contains(name, "-agent-") || strings.HasSuffix(name, "-alone") || !strings.HasPrefix(of, dir) {
+			if known[name] || !strings.Contains(name, "-agent-") || strings.HasSuffix(name, "-alone") || !strings.HasPrefix(of, dir) {
 				continue
 			}
-			out, err := exec.Command("docker", "update", "--cpus", "0.1", name).CombinedOutput()
-			if err != nil {
-				return string(out)
+			out, err := exec.CommandContext(ctx, "docker", "update", "--cpus", strconv.FormatFloat(cores, 'f', -1, 64), name).CombinedOutput()
+			if err == nil {
+				known[name] = true
+			} else if ctx.Err() == nil {
+				return fmt.Errorf("starving %s: %w: %s", name, err, out)
 			}
-			return ""
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return "the run never had an agent"
+	if len(known) == 0 {
+		return errors.New("there was no agent to starve")
+	}
+	return nil
 }
 
 func TestCellsBeyondTheHostAreNotRunAndSaid(t *testing.T) {

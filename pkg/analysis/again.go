@@ -105,38 +105,3 @@ func climbing(r experiment.Ramp, t time.Duration) bool {
 	}
 	return false
 }
-
-// thin tells of quantiles that the windows behind a verdict have too few
-// requests to show: the 99.9th percentile of a hundred is their slowest.
-func thin(e *experiment.Experiment, v Verdict, windows []measure.Window) []string {
-	n := weighed(e, v, windows)
-	if n == 0 {
-		return nil
-	}
-	var out []string
-	for _, q := range e.Objective.Quantiles() {
-		if decisive := v.Breach == nil || v.Breach.Objective == q.Name; decisive && tolerated(1-q.Q, n) == 0 {
-			takes := Thousands(int(1/(1-q.Q) + 0.5))
-			out = append(out, fmt.Sprintf("%s is judged by %s requests, of which one late answer is too many; it takes %s to show it", q.Name, Thousands(int(n)), takes))
-		}
-	}
-	return out
-}
-
-// weighed returns how many requests a verdict rests on: those of the span that
-// failed first, of all spans at the target where it passed, else none.
-func weighed(e *experiment.Experiment, v Verdict, windows []measure.Window) (n uint64) {
-	from := measured(e, v.Trial)
-	for _, s := range spans(windows, from, true) {
-		switch {
-		case s.all.Start < from:
-		case v.Outcome == Breached && v.Confidence > 0: // a hold as a whole
-			n += s.all.Sent
-		case v.Outcome == Breached && v.FirstFail != nil && v.FirstFail.At == s.end():
-			return s.all.Sent
-		case v.Outcome == Passed && s.all.Users >= e.Users.Target:
-			n += s.all.Sent
-		}
-	}
-	return n
-}

@@ -88,14 +88,27 @@ func certificate(cells []Cell, l experiment.Limits, target int) string {
 // Least returns the cell that is the minimal viable configuration, or nil where
 // none carries the target, or a cheaper one isn't known to fail.
 func Least(cells []Cell) *Cell {
+	best, cheapest := least(cells)
+	if best == nil || len(doubted(cells, *cheapest)) > 0 {
+		return nil
+	}
+	return best
+}
+
+// least returns the cell that is the minimal viable configuration as long as
+// every cheaper one fails, and the cheapest that passed, which costs as good as
+// the same. Both are nil where none passed.
+func least(cells []Cell) (best, cheapest *Cell) {
 	passed := slices.DeleteFunc(slices.Clone(cells), func(c Cell) bool { return c.Outcome != Passed })
 	if len(passed) == 0 {
-		return nil
+		return nil, nil
 	}
-	cheapest := slices.MinFunc(passed, Cheaper)
-	if slices.ContainsFunc(cells, func(c Cell) bool { return Cheaper(c, cheapest) < 0 && !fails(c) }) {
-		return nil
-	}
-	best := roomiest(passed, cheapest)
-	return &best
+	first := slices.MinFunc(passed, Cheaper)
+	roomy := roomiest(passed, first)
+	return &roomy, &first
+}
+
+// doubted returns the cells that are cheaper than one, and not known to fail.
+func doubted(cells []Cell, than Cell) []Cell {
+	return slices.DeleteFunc(slices.Clone(cells), func(c Cell) bool { return Cheaper(c, than) >= 0 || fails(c) })
 }

@@ -55,7 +55,7 @@ func Levels(e *experiment.Experiment, starts []Verdict) []Held {
 	for _, v := range starts {
 		users := v.Trial.Hold
 		if users == 0 {
-			if v.Outcome != Passed || planned(e.Users, 0) < e.Users.Holds().Std() {
+			if v.Outcome != Passed || planned(e.Users, 0) < e.Users.HoldLength().Std() {
 				continue // a ramp finds, a hold proves
 			}
 			users = e.Users.Target
@@ -99,34 +99,45 @@ func Bounds(levels []Held) (lower, upper *Held) {
 	return lower, nil
 }
 
-// proved returns what holds say of a cell, given what its ramps say; false
-// where they say nothing yet.
-func proved(e *experiment.Experiment, starts []Verdict, found Verdict) (v Verdict, deciding []Verdict, ok bool) {
-	lower, upper := Bounds(Levels(e, starts))
-	switch passed, failed := atTarget(starts, e.Users.Target); {
-	case upper != nil && lower == nil && found.FirstFail != nil && found.LastPass != nil && found.FirstFail.Users <= upper.Users:
+// proved returns what holds say of a cell, given what they say of its levels and
+// what its ramps say; false where they say nothing yet.
+func proved(e *experiment.Experiment, starts []Verdict, levels []Held, found Verdict) (v Verdict, deciding []Verdict, ok bool) {
+	lower, upper := Bounds(levels)
+	passed, failed := atTarget(starts, e.Users.Target)
+	var ramp *Level // at which it failed
+	if found.Outcome.Failed() {
+		ramp = found.FirstFail
+	}
+	switch {
+	case upper != nil && lower == nil && ramp != nil && found.LastPass != nil && ramp.Users <= upper.Users:
 		return found, nil, false // the ramp's bracket says more
 	case upper != nil:
 		v, deciding = failedLevel(e, starts, lower, upper)
-		return v, deciding, true
 	case lower == nil:
 		return found, nil, false
 	case lower.Users >= e.Users.Target && passed > failed:
-		held := startsAt(e, starts, lower.Users)
-		v = slices.MinFunc(those(held, func(o Outcome) bool { return o == Passed }), worse)
-		if found.Outcome.Failed() {
-			v.Warnings = append(slices.Clone(v.Warnings), fmt.Sprintf("a ramp failed at %s, but a fresh start held %s", failedAt(found, e), Thousands(lower.Users)))
-		}
-		return v, held, true
-	case found.Outcome.Failed() && found.FirstFail != nil && lower.Users >= found.FirstFail.Users:
-		// Where the ramp failed, it was luck; where the cell does isn't known yet.
-		v = Verdict{Trial: found.Trial, Outcome: Inconclusive, Warnings: slices.Clone(found.Warnings)}
-		v.LastPass = slices.MinFunc(those(startsAt(e, starts, lower.Users), func(o Outcome) bool { return o == Passed }), worse).LastPass
-		v.Warnings = append(v.Warnings, fmt.Sprintf("a ramp failed at %s, but a fresh start held %s", failedAt(found, e), Thousands(lower.Users)))
-		return v, nil, true
+		v, deciding = worstPass(e, starts, lower), startsAt(e, starts, lower.Users)
+		v.Warnings = append(slices.Clone(v.Warnings), unlucky(e, found, lower)...)
+	case ramp != nil && lower.Users >= ramp.Users: // where the cell does fail isn't known yet
+		v = Verdict{Trial: found.Trial, Outcome: Inconclusive, LastPass: worstPass(e, starts, lower).LastPass}
+		v.Warnings = append(slices.Clone(found.Warnings), unlucky(e, found, lower)...)
 	default:
 		return found, nil, false
 	}
+	return v, deciding, true
+}
+
+// unlucky says that a ramp failed below a level which held.
+func unlucky(e *experiment.Experiment, found Verdict, lower *Held) []string {
+	if !found.Outcome.Failed() {
+		return nil
+	}
+	return []string{fmt.Sprintf("a ramp failed at %s, but a fresh start held %s", failedAt(found, e), Thousands(lower.Users))}
+}
+
+// worstPass returns the start that held a level with the least to spare.
+func worstPass(e *experiment.Experiment, starts []Verdict, at *Held) Verdict {
+	return slices.MinFunc(those(startsAt(e, starts, at.Users), func(o Outcome) bool { return o == Passed }), worse)
 }
 
 // failedLevel returns the verdict of a cell that doesn't hold upper, and the
@@ -138,8 +149,7 @@ func failedLevel(e *experiment.Experiment, starts []Verdict, lower, upper *Held)
 	v.Cause, v.LastPass = blamed(v, append(failed, starts...)), nil
 	most := 0
 	if lower != nil {
-		v.LastPass = slices.MinFunc(those(startsAt(e, starts, lower.Users), func(o Outcome) bool { return o == Passed }), worse).LastPass
-		most = lower.Users
+		v.LastPass, most = worstPass(e, starts, lower).LastPass, lower.Users
 	}
 	if v.FirstFail == nil || v.FirstFail.Users <= most { // it died on the way up, below what was held before
 		level, text := Level{}, "at once"

@@ -132,6 +132,20 @@ func TestAHoldOfFewRequestsShowsLittle(t *testing.T) {
 	}
 }
 
+// TestAHoldOfOneBadSpanFails checks that few requests, pooled to one span that is
+// bad, don't leave a hold without two bad ones running undecided.
+func TestAHoldOfOneBadSpanFails(t *testing.T) {
+	e, trial := holding()
+	e.Users.Hold = experiment.Duration(5 * time.Second)
+	for took, want := range map[time.Duration]analysis.Outcome{2 * time.Second: analysis.Breached, 20 * time.Millisecond: analysis.Inconclusive} {
+		r := heldBy(trial, func(i int) measure.Window { return second(i, 600, 4, took) })
+		r.Series.Windows, r.Series.At = r.Series.Windows[:15], 18*time.Second
+		if v := analysis.Judge(e, r); v.Outcome != want || len(v.Warnings) == 0 && want == analysis.Inconclusive {
+			t.Errorf("answers in %v: %s, %q", took, v.Outcome, v.Warnings)
+		}
+	}
+}
+
 func TestADeathFailsAHoldWheneverItComes(t *testing.T) {
 	e, trial := holding()
 	for _, at := range []int{3, 8, 20} {

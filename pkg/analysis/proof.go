@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
 )
 
 // A hold that no two bad seconds running have ended is looked at as a whole,
@@ -149,4 +150,39 @@ func (s scanned) pooled(which []int) span {
 	all = pool(all.windows)
 	all.requests = requests
 	return all
+}
+
+// thin tells of quantiles that the windows behind a verdict have too few
+// requests to show: the 99.9th percentile of a hundred is their slowest.
+func thin(e *experiment.Experiment, v Verdict, windows []measure.Window) []string {
+	n := weighed(e, v, windows)
+	if n == 0 {
+		return nil
+	}
+	var out []string
+	for _, q := range e.Objective.Quantiles() {
+		if decisive := v.Breach == nil || v.Breach.Objective == q.Name; decisive && tolerated(1-q.Q, n) == 0 {
+			takes := Thousands(int(1/(1-q.Q) + 0.5))
+			out = append(out, fmt.Sprintf("%s is judged by %s requests, of which one late answer is too many; it takes %s to show it", q.Name, Thousands(int(n)), takes))
+		}
+	}
+	return out
+}
+
+// weighed returns how many requests a verdict rests on: those of the span that
+// failed first, of all spans at the target where it passed, else none. What a
+// hold shows as a whole, [scanned.prove] says.
+func weighed(e *experiment.Experiment, v Verdict, windows []measure.Window) (n uint64) {
+	if v.Trial.Hold > 0 {
+		return 0
+	}
+	for _, s := range spans(windows, 0, true) {
+		switch {
+		case v.Outcome == Breached && v.FirstFail != nil && v.FirstFail.At == s.end():
+			return s.all.Sent
+		case v.Outcome == Passed && s.all.Users >= e.Users.Target:
+			n += s.all.Sent
+		}
+	}
+	return n
 }

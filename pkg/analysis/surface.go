@@ -114,22 +114,19 @@ func answer(s Surface, unit string) (*Minimal, string) {
 	within := conditions(s.Objective)
 	load := Thousands(s.Target) + " " + unit
 	measured := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return !c.Measured })
-	passed := slices.DeleteFunc(slices.Clone(measured), func(c Cell) bool { return c.Outcome != Passed })
-	if len(passed) == 0 {
+	best, cheapest := least(s.Cells)
+	if best == nil {
 		return nil, unviable(s, measured, load, within)
 	}
-	cheapest := slices.MinFunc(passed, Cheaper)
-	cheaper := slices.DeleteFunc(slices.Clone(s.Cells), func(c Cell) bool { return Cheaper(c, cheapest) >= 0 })
-	if doubt := slices.DeleteFunc(slices.Clone(cheaper), fails); len(doubt) > 0 {
-		return nil, fmt.Sprintf("%s carries %s %s, but whether it is the least isn't known: %s.", cheapest.Trial.Limits, load, within+agreeing(cheapest), reasons(doubt))
+	if doubt := doubted(s.Cells, *cheapest); len(doubt) > 0 {
+		return nil, fmt.Sprintf("%s carries %s %s, but whether it is the least isn't known: %s.", cheapest.Trial.Limits, load, within+agreeing(*cheapest), reasons(doubt))
 	}
-	best := roomiest(passed, cheapest)
-	within, beside := within+agreeing(best), besides(best, cheapest)
+	within, beside := within+agreeing(*best), besides(*best, *cheapest)
 	m := &Minimal{
 		Limits: best.Trial.Limits, PriceHour: best.PriceHour, PricePerMillion: best.PricePerMillion(),
 		Headroom: float64(best.LastPass.Users) / float64(s.Target),
 	}
-	if slices.ContainsFunc(cheaper, func(c Cell) bool { return !c.Measured }) {
+	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return Cheaper(c, *cheapest) < 0 && !c.Measured }) {
 		return m, fmt.Sprintf("%s is the least of %d configurations that carries %s %s; %s, and the cheaper ones that weren't grant no more than one that failed%s.",
 			best.Trial.Limits, len(s.Cells), load, within, wereMeasured(len(measured)), beside)
 	}

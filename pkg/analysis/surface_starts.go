@@ -52,12 +52,13 @@ func (c *Cell) judge(e *experiment.Experiment) {
 			ramps = append(ramps, v)
 		}
 	}
+	c.Levels = Levels(e, c.Starts)
 	found, peak := Verdict{Outcome: Inconclusive}, c.PeakMemory
 	if len(ramps) > 0 {
 		found = joint(ramps)
 	}
 	c.Verdict, c.Deciding = found, ramps
-	if v, deciding, ok := proved(e, c.Starts, found); ok && (e.Search.Holds() || len(ramps) < len(c.Starts)) {
+	if v, deciding, ok := proved(e, c.Starts, c.Levels, found); ok && (e.Search.Holds() || len(ramps) < len(c.Starts)) {
 		c.Verdict, c.Deciding = v, deciding
 		c.Proved = count(deciding, func(v Verdict) bool { return v.Trial.Hold > 0 }) > 0 || v.Outcome == Passed
 		passes, fails := c.Passes(), c.Fails()
@@ -65,7 +66,7 @@ func (c *Cell) judge(e *experiment.Experiment) {
 			c.Warnings = append([]string{divided(deciding, passes, fails)}, c.Warnings...)
 		}
 	}
-	c.Levels, c.PeakMemory = Levels(e, c.Starts), peak
+	c.PeakMemory = peak
 	c.Warnings = append(slices.Clone(c.Warnings), c.gaps()...)
 	c.Trial.Limits, c.Trial.Replicate = c.Starts[0].Trial.Limits, max(1, c.Trial.Replicate)
 }

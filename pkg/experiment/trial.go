@@ -48,7 +48,7 @@ func (e *Experiment) Of(t Trial) *Experiment {
 	if rate := u.Ramp().Rate(); rate > 0 {
 		climb = Duration(min(longestClimb, time.Duration(float64(t.Hold)/rate*float64(time.Second))).Round(time.Second))
 	}
-	hold := u.Holds()
+	hold := u.HoldLength()
 	u.Stages, u.Stairs = nil, nil
 	u.Target, u.RampOver, u.Hold = t.Hold, max(climb, Duration(time.Second)), u.Settle+hold
 	if u.Open() {
@@ -59,9 +59,9 @@ func (e *Experiment) Of(t Trial) *Experiment {
 	return &of
 }
 
-// Holds returns for how long a level is measured that a trial of its own holds:
+// HoldLength returns for how long a level is measured that a trial of its own holds:
 // for as long as the ramp asks to hold levels.
-func (u Users) Holds() Duration {
+func (u Users) HoldLength() Duration {
 	switch {
 	case u.Stairs != nil:
 		return u.Stairs.Hold
