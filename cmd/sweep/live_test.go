@@ -62,7 +62,7 @@ request:
   body: '{"features": [12.5, 3, 17.5]}'
   expect: {contains: prediction}
 matrix: {cpus: [@CPUS@], memory: [@MEMORY@]}
-users: {target: @TARGET@, ramp: @RAMP@, hold: 2s, settle: 1s, wait: {constant: @WAIT@}}
+users: {target: @TARGET@, ramp: @RAMP@, hold: @HOLD@, settle: 1s, wait: {constant: @WAIT@}}
 search: {preset: @PRESET@, precision: 30%}
 `
 
@@ -90,7 +90,7 @@ func (b *bench) ask(settings ...string) {
 // experimentWith returns the small experiment with settings.
 func experimentWith(settings ...string) string {
 	defaults := []string{
-		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "WAIT=500ms", "PRESET=quick",
+		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "HOLD=2s", "WAIT=500ms", "PRESET=quick",
 	}
 	text := small
 	for _, s := range append(settings, defaults...) { // the first that names a key wins
@@ -322,7 +322,9 @@ func TestAFailingServiceIsAnAnswer(t *testing.T) {
 		{"nobody listens there", "PORT=9", "not_ready"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, c.setting, "WITHIN=2s")
+			// Long enough for a second bad span where each is pooled for five
+			// seconds: a service that thrashes is asked for little.
+			b := newBench(t, c.setting, "WITHIN=2s", "HOLD=12s")
 			if s := b.sweep(); !strings.Contains(c.outcomes, s.Cells[0].Outcome) || s.Minimal != nil {
 				t.Errorf("got %+v", s)
 			}
