@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,9 +17,9 @@ import (
 func restoreVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:        "restore",
-		Usage:       "remove whatever a killed run left in the engine; safe to repeat",
+		Usage:       "put back whatever a killed run left in the engine; safe to repeat",
 		UsageText:   "sweep restore",
-		Description: "Only what sweep made itself, and no living sweep uses, is removed. sweep run does the same before it begins.\nExample:\n   sweep restore",
+		Description: "Removes what sweep made itself and no living sweep uses, and starts the containers again that it had stopped.\nsweep run does the same before it begins, and so does a guard as soon as sweep is killed.\nExample:\n   sweep restore",
 		Action: func(x *cli.Context) error {
 			if x.Args().Present() {
 				return usagef("restore takes no argument")
@@ -34,31 +35,44 @@ func restore(ctx context.Context, w io.Writer) error {
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer eng.Close() //nolint:errcheck // nothing is under way any more
-	removed, err := clean(ctx, eng, "")
-	for _, name := range removed {
-		fmt.Fprintln(w, "removed", name)
+	did, err := clean(ctx, eng)
+	for _, what := range did {
+		fmt.Fprintln(w, what)
 	}
-	if err == nil && len(removed) == 0 {
-		fmt.Fprintln(w, "nothing to remove")
+	if err == nil && len(did) == 0 {
+		fmt.Fprintln(w, "nothing to put back")
 	}
 	return err
 }
 
-// clean removes what runs that are no longer at work left in the engine: those
-// of this host whose folder nobody has locked, and those of ownDir, which the
-// caller has.
-func clean(ctx context.Context, eng *engine.Engine, ownDir string) ([]string, error) {
+// guardWithin is how long to wait for a guard that is at work.
+const guardWithin = 30 * time.Second
+
+// clean puts back what runs of this host left in the engine that are no longer
+// at work, those whose folder nobody has locked. Where a guard has just begun to,
+// it is waited for.
+func clean(ctx context.Context, eng *engine.Engine) ([]string, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("asking for this host's name: %w", err)
 	}
-	removed, err := eng.Clean(ctx, func(o engine.Owner) bool {
-		return o.Host == host && (o.Dir == ownDir || store.Abandoned(o.Dir))
+	did, err := eng.Clean(ctx, func(o engine.Owner) bool {
+		return o.Host == host && abandoned(ctx, o.Dir)
 	})
 	if err != nil {
-		return removed, fmt.Errorf("removing what an earlier run left: %w", err)
+		return did, fmt.Errorf("putting back what an earlier run left: %w", err)
 	}
-	return removed, nil
+	return did, nil
+}
+
+func abandoned(ctx context.Context, dir string) bool {
+	for began := time.Now(); store.Guarded(dir) && ctx.Err() == nil && time.Since(began) < guardWithin; {
+		select {
+		case <-ctx.Done():
+		case <-time.After(looks):
+		}
+	}
+	return store.Abandoned(dir)
 }
 
 // ownerOf says whose what a run makes is.

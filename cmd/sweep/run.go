@@ -109,12 +109,23 @@ func run(ctx context.Context, c console, o runOptions) error {
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer eng.Close() //nolint:errcheck // nothing is under way any more
-	results, err := open(ctx, c, eng, e, o)
+	did, err := clean(ctx, eng)
+	for _, what := range did {
+		fmt.Fprintf(c.err, "A run that was killed had left something behind: %s.\n", what)
+	}
+	if err != nil {
+		return err
+	}
+	subject, err := eng.Find(ctx, e.Service)
+	if err != nil {
+		return err //nolint:wrapcheck // says what to do
+	}
+	results, err := open(ctx, c, eng, subject, e, o)
 	if err != nil {
 		return err
 	}
 	defer results.Close() //nolint:errcheck // what was written is on the disk
-	sweepErr := measureAll(ctx, c, eng, e, results, o)
+	sweepErr := measureAll(ctx, c, eng, subject, e, results, o)
 	if sweepErr != nil {
 		return unfinished(ctx, c, e, results, o, sweepErr)
 	}
@@ -123,8 +134,8 @@ func run(ctx context.Context, c console, o runOptions) error {
 
 // open continues the newest run of the experiment, if it asked the same of the
 // same service on the same host, or begins a new one.
-func open(ctx context.Context, c console, eng *engine.Engine, e *experiment.Experiment, o runOptions) (*store.Run, error) {
-	m, err := manifest(ctx, eng, e)
+func open(ctx context.Context, c console, eng *engine.Engine, subject *engine.Subject, e *experiment.Experiment, o runOptions) (*store.Run, error) {
+	m, err := manifest(ctx, eng, subject, e)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +152,8 @@ func open(ctx context.Context, c console, eng *engine.Engine, e *experiment.Expe
 		fmt.Fprintf(c.err, "The experiment has changed since %s: this is a new run.\n", last.Dir())
 	case last.Manifest.ImageID != m.ImageID:
 		fmt.Fprintf(c.err, "The image %s has changed since %s: this is a new run.\n", m.Image, last.Dir())
+	case last.Manifest.Blueprint != m.Blueprint && last.Manifest.Blueprint != "": // older runs were all of an image alone
+		fmt.Fprintf(c.err, "How the service is run (its command, environment, volumes or networks) has changed since %s: this is a new run.\n", last.Dir())
 	case !last.Manifest.Host.Same(m.Host):
 		fmt.Fprintf(c.err, "%s was measured on another host or engine: this is a new run.\n", last.Dir())
 	default:
@@ -206,25 +219,22 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func manifest(ctx context.Context, eng *engine.Engine, e *experiment.Experiment) (measure.Manifest, error) {
+func manifest(ctx context.Context, eng *engine.Engine, subject *engine.Subject, e *experiment.Experiment) (measure.Manifest, error) {
 	host, err := eng.Host(ctx)
 	if err != nil {
 		return measure.Manifest{}, err //nolint:wrapcheck // says what failed
 	}
-	image, err := eng.Image(ctx, e.Service.Image)
-	if err != nil {
-		return measure.Manifest{}, err //nolint:wrapcheck // says what to do
-	}
+	image := subject.Image
 	now := time.Now().UTC()
 	return measure.Manifest{
 		Schema: store.ManifestSchema, Run: store.NewID(now), Began: now, Question: e.Digest(), Version: version(),
-		Image: e.Service.Image, ImageID: image.ID, Digests: image.Digests, Seed: e.Search.Seed, Host: host,
+		Image: image.Ref, ImageID: image.ID, Digests: image.Digests, Blueprint: subject.Digest(), Seed: e.Search.Seed, Host: host,
 	}, nil
 }
 
 // measureAll runs the trials that aren't recorded yet. Whatever it put into
-// the engine is gone when it returns.
-func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experiment.Experiment, results *store.Run, o runOptions) (err error) {
+// the engine is gone when it returns, and whatever it stopped runs again.
+func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *engine.Subject, e *experiment.Experiment, results *store.Run, o runOptions) (err error) {
 	host := results.Manifest.Host
 	announce(c.err, e, host)
 	known, err := verdicts(results, e)
@@ -234,17 +244,18 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 	if _, ok := search.Next(e, known, impossible(host)); !ok {
 		return nil
 	}
+	for _, note := range subject.Notes {
+		fmt.Fprintln(c.err, note)
+	}
 	owner, err := ownerOf(results)
 	if err != nil {
 		return err
 	}
-	removed, err := clean(ctx, eng, owner.Dir)
+	end, err := startGuard(c.err, owner.Dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range removed {
-		fmt.Fprintf(c.err, "Removed %s, left by a run that was killed.\n", name)
-	}
+	defer end()
 	binary, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding the load agent, which is this program: %w", err)
@@ -254,7 +265,6 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
-	image := engine.Image{Ref: results.Manifest.Image, ID: results.Manifest.ImageID}
 	generator := &load.Remote{Attach: agent.Attach, Plan: planner(e)}
 	ceiling, err := generator.Ceiling(ctx)
 	if err != nil {
@@ -264,11 +274,15 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 	if err := plan.Reaches(ceiling); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
+	if err := subject.Take(ctx, owner); err != nil {
+		return err //nolint:wrapcheck // says what to do
+	}
+	defer func() { err = errors.Join(err, release(ctx, c.err, subject, owner)) }()
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
 	s := sweep.Sweep{
 		Experiment: e,
-		Service:    eng.Service(engine.Spec{Owner: owner, Image: image, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
+		Service:    eng.Service(engine.Spec{Owner: owner, Subject: subject, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
 		Generator:  generator,
 		Ceiling:    ceiling,
 		Recorder:   results,
@@ -277,6 +291,21 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 		Observe:    show.observe,
 	}
 	return s.Run(ctx) //nolint:wrapcheck // says which trial
+}
+
+// release puts the service's place back as it was, and says what isn't.
+func release(ctx context.Context, w io.Writer, subject *engine.Subject, owner engine.Owner) error {
+	changed, err := subject.Release(ctx, owner)
+	for _, what := range changed {
+		fmt.Fprintf(w, "Not as it was before: %s.\n", what)
+	}
+	if err != nil {
+		return err //nolint:wrapcheck // says what to do
+	}
+	if err := subject.Healthy(ctx); err != nil && ctx.Err() == nil {
+		fmt.Fprintf(w, "%v.\n", err)
+	}
+	return nil
 }
 
 // planner returns what to do with a fresh start of the service. That the

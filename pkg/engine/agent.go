@@ -15,6 +15,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"sweep/pkg/engine/blueprint"
 )
 
 const (
@@ -104,7 +106,7 @@ func (a *Agent) Attach(ctx context.Context, service string) (io.ReadWriteCloser,
 
 func (a *Agent) attach(ctx context.Context, service string) (_ *connection, err error) {
 	name := safe(fmt.Sprintf("sweep-%s-agent-%.12s", a.owner.Run, cmp.Or(service, "alone")))
-	id, _, err := a.engine.create(ctx, name, a.config(), a.hostConfig(service))
+	id, _, err := a.engine.create(ctx, name, a.blueprint(service))
 	if err != nil {
 		return nil, err
 	}
@@ -137,34 +139,26 @@ func (a *Agent) attach(ctx context.Context, service string) (_ *connection, err 
 	return c, nil
 }
 
-func (a *Agent) config() *container.Config {
-	return &container.Config{
-		Image:  a.tag,
-		Labels: a.owner.labels(roleAgent),
-		// StdinOnce: the end of this process is the end of the agent's input,
-		// and so of the agent.
-		OpenStdin: true, StdinOnce: true,
-		AttachStdin: true, AttachStdout: true, AttachStderr: true,
-	}
-}
-
-func (a *Agent) hostConfig(service string) *container.HostConfig {
+func (a *Agent) blueprint(service string) blueprint.Blueprint {
 	network := container.NetworkMode("container:" + service)
 	if service == "" {
 		network = "none"
 	}
-	host := &container.HostConfig{
-		NetworkMode:    network,
-		AutoRemove:     true,
-		LogConfig:      container.LogConfig{Type: "none"}, // what it says is read, not kept
-		CapDrop:        []string{"ALL"},
-		SecurityOpt:    []string{"no-new-privileges"},
-		ReadonlyRootfs: true,
-	}
+	b := blueprint.FromImage(a.tag).With(nil, a.owner.labels(roleAgent))
+	// StdinOnce: the end of this process is the end of the agent's input, and
+	// so of the agent.
+	b.Config.OpenStdin, b.Config.StdinOnce = true, true
+	b.Config.AttachStdin, b.Config.AttachStdout, b.Config.AttachStderr = true, true, true
+	b.Host.NetworkMode = network
+	b.Host.AutoRemove = true
+	b.Host.LogConfig = container.LogConfig{Type: "none"} // what it says is read, not kept
+	b.Host.CapDrop = []string{"ALL"}
+	b.Host.SecurityOpt = []string{"no-new-privileges"}
+	b.Host.ReadonlyRootfs = true
 	if a.files > 0 {
-		host.Ulimits = []*container.Ulimit{{Name: "nofile", Soft: a.files, Hard: a.files}}
+		b.Host.Ulimits = []*container.Ulimit{{Name: "nofile", Soft: a.files, Hard: a.files}}
 	}
-	return host
+	return b
 }
 
 // A connection is the standard streams of an agent.

@@ -14,11 +14,12 @@ import (
 	"github.com/docker/docker/api/types/image"
 )
 
-// Clean removes the containers and then the images with sweep's labels whose
-// owner is an orphan, and returns their names. It removes what it can; err
-// joins the reasons for what is left. What has no label of sweep's is not even
-// looked at.
-func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (removed []string, err error) {
+// Clean puts the engine back as it was before those with sweep's labels whose
+// owner is an orphan: it removes their containers, starts the containers again
+// that they had stopped, and removes images. It says what it did, in words. It
+// does what it can; err joins the reasons for what is left. What has no label
+// of sweep's is not even looked at.
+func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
 	containers, err := e.cleanContainers(ctx, orphan)
 	images, imagesErr := e.cleanImages(ctx, orphan)
 	return append(containers, images...), errors.Join(err, imagesErr)
@@ -26,25 +27,49 @@ func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (removed []
 
 func ours() filters.Args { return filters.NewArgs(filters.Arg("label", labelRun)) }
 
-func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool) (removed []string, err error) {
+func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
 	all, err := e.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: ours()})
 	if err != nil {
 		return nil, fmt.Errorf("list sweep's containers: %w", err)
 	}
-	slices.SortStableFunc(all, func(a, b container.Summary) int { // agents live in the services' network namespaces
-		return cmp.Compare(a.Labels[labelRole], b.Labels[labelRole])
+	slices.SortStableFunc(all, func(a, b container.Summary) int {
+		return cmp.Compare(turn(a), turn(b))
 	})
 	for _, c := range all {
 		if !orphan(ownerOf(c.Labels)) {
 			continue
 		}
-		if removeErr := e.remove(ctx, c.ID); removeErr != nil {
-			err = errors.Join(err, removeErr)
-			continue
+		what, cleanErr := e.cleanContainer(ctx, c)
+		err = errors.Join(err, cleanErr)
+		if what != "" {
+			did = append(did, what)
 		}
-		removed = append(removed, containerName(c))
 	}
-	return removed, err
+	return did, err
+}
+
+// turn returns when a container's turn is: agents live in the services' network
+// namespaces, and the originals need the addresses and ports that services have.
+func turn(c container.Summary) int {
+	return slices.Index([]role{roleAgent, roleService, roleNote}, role(c.Labels[labelRole]))
+}
+
+func (e *Engine) cleanContainer(ctx context.Context, c container.Summary) (did string, err error) {
+	if role(c.Labels[labelRole]) != roleNote {
+		if err := e.remove(ctx, c.ID); err != nil {
+			return "", err
+		}
+		return "removed " + containerName(c), nil
+	}
+	note, err := e.docker.ContainerInspect(ctx, c.ID)
+	switch {
+	case errdefs.IsNotFound(err):
+		return "", nil // somebody else has put it back meanwhile
+	case err != nil:
+		return "", fmt.Errorf("read note %s: %w", containerName(c), err)
+	default:
+		return e.unpark(ctx, note)
+	}
 }
 
 func containerName(c container.Summary) string {
@@ -56,7 +81,7 @@ func containerName(c container.Summary) string {
 
 // cleanImages removes images by their tags, which spares one that is in use
 // by a container.
-func (e *Engine) cleanImages(ctx context.Context, orphan func(Owner) bool) (removed []string, err error) {
+func (e *Engine) cleanImages(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
 	all, err := e.docker.ImageList(ctx, image.ListOptions{Filters: ours()})
 	if err != nil {
 		return nil, fmt.Errorf("list sweep's images: %w", err)
@@ -75,8 +100,8 @@ func (e *Engine) cleanImages(ctx context.Context, orphan func(Owner) bool) (remo
 				err = errors.Join(err, fmt.Errorf("remove image %s: %w", name, removeErr))
 				continue
 			}
-			removed = append(removed, name)
+			did = append(did, "removed "+name)
 		}
 	}
-	return removed, err
+	return did, err
 }

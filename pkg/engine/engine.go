@@ -16,9 +16,11 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 
+	"sweep/pkg/engine/blueprint"
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
 )
@@ -133,20 +135,41 @@ func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
 // warnings. A container of that name that the same run has left is removed.
 // It doesn't heed the end of ctx: the engine would make a container all the
 // same, and nobody would know its id.
-func (e *Engine) create(ctx context.Context, name string, config *container.Config, host *container.HostConfig) (string, []string, error) {
+func (e *Engine) create(ctx context.Context, name string, b blueprint.Blueprint) (string, []string, error) {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
-	made, err := e.docker.ContainerCreate(ctx, config, host, nil, nil, name)
+	made, err := e.createIn(ctx, name, b)
 	if errdefs.IsConflict(err) {
-		if err := e.removeLeftover(ctx, name, ownerOf(config.Labels)); err != nil {
+		if err := e.removeLeftover(ctx, name, ownerOf(b.Config.Labels)); err != nil {
 			return "", nil, err
 		}
-		made, err = e.docker.ContainerCreate(ctx, config, host, nil, nil, name)
+		made, err = e.createIn(ctx, name, b)
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("create container %s: %w", name, err)
 	}
 	return made.ID, made.Warnings, nil
+}
+
+// createIn creates a container in all its networks. Engines before 25 take one
+// of them at first, and the others one by one.
+func (e *Engine) createIn(ctx context.Context, name string, b blueprint.Blueprint) (container.CreateResponse, error) {
+	var first *network.NetworkingConfig
+	if len(b.Networks) > 0 {
+		n := b.Networks[0]
+		first = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{n.Name: &n.Endpoint}}
+	}
+	made, err := e.docker.ContainerCreate(ctx, &b.Config, &b.Host, first, nil, name)
+	if err != nil {
+		return made, err //nolint:wrapcheck // create does
+	}
+	for i := 1; i < len(b.Networks); i++ {
+		n := b.Networks[i]
+		if err := e.docker.NetworkConnect(ctx, n.Name, made.ID, &n.Endpoint); err != nil {
+			return made, errors.Join(fmt.Errorf("join network %s: %w", n.Name, err), e.remove(ctx, made.ID))
+		}
+	}
+	return made, nil
 }
 
 func (e *Engine) removeLeftover(ctx context.Context, name string, owner Owner) error {

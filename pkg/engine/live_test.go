@@ -106,7 +106,7 @@ var small = experiment.Trial{Limits: experiment.Limits{CPU: 500_000_000, Memory:
 // service returns a service in one of the probe's modes.
 func (l *lab) service(owner Owner, mode string) *Service {
 	return l.engine.Service(Spec{
-		Owner: owner, Image: l.image, Port: 8080, Experiment: "test",
+		Owner: owner, Subject: l.engine.subject(l.image), Port: 8080, Experiment: "test",
 		Env: map[string]experiment.Value{
 			"MODE":  {Resolved: mode},
 			"GRANT": {Resolved: "${cpus}/${memory_bytes}"},
@@ -312,7 +312,7 @@ func TestServiceCannotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := l.engine.Service(Spec{Owner: owner, Image: broken, Port: 8080})
+	s := l.engine.Service(Spec{Owner: owner, Subject: l.engine.subject(broken), Port: 8080})
 	_, err = s.Start(t.Context(), small)
 	wantError(t, err, "start "+a.tag+" with 0.5 CPU / 32M: the engine refuses to run it: ")
 	wantError(t, err, "/none")

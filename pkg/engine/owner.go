@@ -15,6 +15,7 @@ type role string
 const (
 	roleService role = "service"
 	roleAgent   role = "agent"
+	roleNote    role = "note" // of a container that was stopped; see park
 )
 
 // Owner says who made a container or an image. It is all that is left of a

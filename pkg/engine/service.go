@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
+	"sweep/pkg/engine/blueprint"
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
 )
@@ -30,9 +30,9 @@ const (
 // Spec says what the containers of a service are made from.
 type Spec struct {
 	Owner      Owner
-	Image      Image
+	Subject    *Subject
 	Port       int                         // that it listens on, inside its container
-	Env        map[string]experiment.Value // resolved under each trial's limits, added to the image's own
+	Env        map[string]experiment.Value // resolved under each trial's limits, instead of those that the subject has
 	Experiment string                      // the experiment's name, for a label
 }
 
@@ -74,7 +74,7 @@ func (s *Service) Start(ctx context.Context, t experiment.Trial) (measure.Target
 	*s = Service{engine: s.engine, spec: s.spec, name: safe(fmt.Sprintf("sweep-%s-%s", s.spec.Owner.Run, t.Slug()))}
 	if err := s.start(ctx, t.Limits); err != nil {
 		_, stopErr := s.Stop(ctx)
-		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Image.Ref, t.Limits, errors.Join(err, stopErr))
+		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Subject.Image.Ref, t.Limits, errors.Join(err, stopErr))
 	}
 	return measure.Target{
 		Container: s.id,
@@ -87,7 +87,7 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 	if err := s.engine.check(l); err != nil {
 		return err
 	}
-	s.id, s.warnings, err = s.engine.create(ctx, s.name, s.config(l), hostConfig(l))
+	s.id, s.warnings, err = s.engine.create(ctx, s.name, s.blueprint(l))
 	if err != nil {
 		return err
 	}
@@ -107,32 +107,18 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 	case ctx.Err() != nil:
 		return err
 	default:
-		return fmt.Errorf("the engine refuses to run it: %s. Check the command and the files of the image", reason(err))
+		return fmt.Errorf("the engine refuses to run it: %s. Check its command, files, ports and addresses", reason(err))
 	}
 }
 
-func (s *Service) config(l experiment.Limits) *container.Config {
+func (s *Service) blueprint(l experiment.Limits) blueprint.Blueprint {
 	labels := s.spec.Owner.labels(roleService)
 	labels["sweep.experiment"] = s.spec.Experiment
-	config := &container.Config{Image: s.spec.Image.ID, Labels: labels}
-	for _, name := range slices.Sorted(maps.Keys(s.spec.Env)) {
-		config.Env = append(config.Env, name+"="+s.spec.Env[name].Under(l))
+	env := map[string]string{}
+	for name, value := range s.spec.Env {
+		env[name] = value.Under(l)
 	}
-	return config
-}
-
-func hostConfig(l experiment.Limits) *container.HostConfig {
-	return &container.HostConfig{
-		Resources: container.Resources{
-			NanoCPUs:   int64(l.CPU),
-			Memory:     int64(l.Memory),
-			MemorySwap: int64(l.Memory), // memory and swap together, so: no swap
-		},
-		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}, // a restart would hide a crash
-		// Its last output must be readable, and a busy access log must not
-		// fill the disk. Of one file alone, nothing is left after a rotation.
-		LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
-	}
+	return s.spec.Subject.blueprint.With(env, labels).Under(l)
 }
 
 // discarded returns an error where the engine's warnings at creation say that
@@ -203,7 +189,7 @@ func (s *Service) readBack(ctx context.Context, l experiment.Limits) error {
 // enforced compares l with how the engine has configured the container.
 // Without swap accounting an engine can't but leave swap unlimited.
 func enforced(l experiment.Limits, r container.Resources, swapLimit bool) error {
-	switch want := hostConfig(l).Resources; {
+	switch want := (blueprint.Blueprint{}).Under(l).Host; {
 	case r.NanoCPUs != want.NanoCPUs:
 		return fmt.Errorf("the engine did not enforce %s CPUs: it says %s", l.CPU, experiment.CPUs(r.NanoCPUs))
 	case r.Memory != want.Memory:

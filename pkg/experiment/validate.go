@@ -38,7 +38,6 @@ var unsupported = []struct { //nolint:gochecknoglobals // a table
 }{
 	{"service.build", "", func(e *Experiment) bool { return e.Service.Build != nil }},
 	{"service.compose", "", func(e *Experiment) bool { return e.Service.Compose != nil }},
-	{"service.container", "", func(e *Experiment) bool { return e.Service.Container != "" }},
 	{"users.from", "network ", func(e *Experiment) bool { return e.Users.From == "network" }},
 	{"users.from", "host ", func(e *Experiment) bool { return e.Users.From == "host" }},
 	{"generator.locust", "", func(e *Experiment) bool { return e.Generator.Locust != nil }},

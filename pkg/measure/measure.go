@@ -353,16 +353,17 @@ type Host struct {
 
 // Manifest is what a run was made with.
 type Manifest struct {
-	Schema   string    `json:"schema"` // "sweep.manifest/v1"
-	Run      string    `json:"run"`
-	Began    time.Time `json:"began"`
-	Question string    `json:"question"` // digest of what makes a measurement different; see experiment.Question
-	Version  string    `json:"version"`  // sweep's own
-	Image    string    `json:"image"`    // as the experiment names it
-	ImageID  string    `json:"image_id"`
-	Digests  []string  `json:"digests,omitempty"` // the image's digests in registries
-	Seed     int64     `json:"seed"`
-	Host     Host      `json:"host"`
+	Schema    string    `json:"schema"` // "sweep.manifest/v1"
+	Run       string    `json:"run"`
+	Began     time.Time `json:"began"`
+	Question  string    `json:"question"` // digest of what makes a measurement different; see experiment.Question
+	Version   string    `json:"version"`  // sweep's own
+	Image     string    `json:"image"`    // as the experiment names it
+	ImageID   string    `json:"image_id"`
+	Digests   []string  `json:"digests,omitempty"`   // the image's digests in registries
+	Blueprint string    `json:"blueprint,omitempty"` // digest of what the service's containers were made from, limits apart
+	Seed      int64     `json:"seed"`
+	Host      Host      `json:"host"`
 }
 
 // Same reports whether h and o would measure the same: the same machine and

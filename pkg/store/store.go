@@ -128,7 +128,32 @@ func (r *Run) Lock() error {
 		return fmt.Errorf("locking %s: %w", r.dir, err)
 	}
 	r.lock = f
+	if err := f.Truncate(0); err != nil { // whoever had it before is gone
+		return errors.Join(fmt.Errorf("locking %s: %w", r.dir, err), r.Close())
+	}
 	return nil
+}
+
+// guarding is what the lock of a guard says.
+const guarding = "guard"
+
+// LockAsGuard is Lock for one that only puts back what a killed process left;
+// see [Guarded].
+func (r *Run) LockAsGuard() error {
+	if err := r.Lock(); err != nil {
+		return err
+	}
+	if _, err := r.lock.WriteString(guarding); err != nil {
+		return errors.Join(fmt.Errorf("locking %s: %w", r.dir, err), r.Close())
+	}
+	return nil
+}
+
+// Guarded reports whether what a killed process left of the run in dir is being
+// put back, so that it is worth waiting for.
+func Guarded(dir string) bool {
+	text, err := os.ReadFile(filepath.Join(dir, lockFile))
+	return err == nil && string(text) == guarding && !Abandoned(dir)
 }
 
 // Close gives up the lock.
@@ -136,6 +161,7 @@ func (r *Run) Close() error {
 	if r.lock == nil {
 		return nil
 	}
+	_ = r.lock.Truncate(0) // of interest only while it is held
 	err := r.lock.Close()
 	r.lock = nil
 	if err != nil {

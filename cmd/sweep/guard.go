@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"sweep/pkg/engine"
+	"sweep/pkg/store"
+)
+
+// A guard is a second process of sweep that lives as long as the first one and
+// puts everything back where that is killed before it could: the kernel closes
+// the pipe between the two, however the first one ends. It has a session of its
+// own, so that what a terminal or a shell sends to sweep doesn't reach it.
+
+// farewell is what the guard reads where there is nothing to put back.
+const farewell = "done"
+
+// What a killed process had asked the engine for may still be under way, such
+// as a container that is about to be made. So the guard looks again until it
+// has found nothing for quietFor, and gives up after guardsFor.
+const (
+	quietFor  = 2 * time.Second
+	guardsFor = 2 * time.Minute
+	looks     = 500 * time.Millisecond
+
+	diesWithin = 3 * time.Second // the process whose pipe has been closed
+)
+
+func guardVerb(c console) *cli.Command {
+	return &cli.Command{
+		Name:   "guard",
+		Usage:  "put back what a run left, once it has been killed; sweep run starts this itself",
+		Hidden: true,
+		Action: func(x *cli.Context) error {
+			dir, err := oneArgument(x, "the folder of a run")
+			if err != nil {
+				return err
+			}
+			return guard(x.Context, c, dir)
+		},
+	}
+}
+
+// guard waits for the end of the process that started it.
+func guard(ctx context.Context, c console, dir string) error {
+	last, err := io.ReadAll(c.in)
+	if err != nil || string(last) == farewell {
+		return err //nolint:wrapcheck // a pipe between two of us
+	}
+	run, err := store.Open(dir)
+	if err != nil {
+		return err //nolint:wrapcheck // says which file
+	}
+	switch err := lockAsGuard(ctx, run); {
+	case errors.Is(err, store.ErrLocked):
+		return nil // the run goes on already, and has cleaned up itself
+	case err != nil:
+		return err
+	}
+	defer run.Close() //nolint:errcheck // nothing was written
+	owner, err := ownerOf(run)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, guardsFor)
+	defer cancel()
+	eng, err := engine.Connect(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // says what to do
+	}
+	defer eng.Close() //nolint:errcheck // nothing is under way any more
+	return cleanUntilQuiet(ctx, c.err, eng, owner)
+}
+
+// lockAsGuard locks the run. A process that is being killed may close its pipe
+// before it gives up its lock.
+func lockAsGuard(ctx context.Context, run *store.Run) error {
+	began := time.Now()
+	for {
+		err := run.LockAsGuard()
+		if !errors.Is(err, store.ErrLocked) || time.Since(began) > diesWithin {
+			return err //nolint:wrapcheck // says what to do
+		}
+		select {
+		case <-ctx.Done():
+			return err //nolint:wrapcheck // likewise
+		case <-time.After(looks):
+		}
+	}
+}
+
+func cleanUntilQuiet(ctx context.Context, w io.Writer, eng *engine.Engine, owner engine.Owner) error {
+	quiet := time.Now()
+	for {
+		did, err := eng.Clean(ctx, func(o engine.Owner) bool { return o == owner })
+		for _, what := range did {
+			fmt.Fprintf(w, "sweep was killed: %s.\n", what)
+		}
+		if len(did) > 0 || err != nil {
+			quiet = time.Now()
+		} else if time.Since(quiet) >= quietFor {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("putting back what a killed run left: %w; `sweep restore` tries again", ctx.Err()), err)
+		case <-time.After(looks):
+		}
+	}
+}
+
+// startGuard starts the guard of a run. Its end has to be called when there is
+// nothing more to put back; it waits for the guard.
+func startGuard(w io.Writer, dir string) (end func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("starting the guard, which is this program: %w", err)
+	}
+	cmd := exec.Command(self, "guard", dir) //nolint:noctx // it has to outlive this process, let alone its context
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Stderr = w
+	pipe, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("starting the guard: %w", err)
+	}
+	return func() {
+		_, _ = io.WriteString(pipe, farewell) // where it has died, there is nobody to tell
+		_ = pipe.Close()
+		_ = cmd.Wait()
+	}, nil
+}

@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"sweep/pkg/engine/blueprint"
+)
+
+// What a note says of the container that sweep has stopped.
+const (
+	labelOriginal = "sweep.original"         // its id
+	labelName     = "sweep.original.name"    // its name
+	labelStarted  = "sweep.original.started" // when it had been started, as the engine says it
+)
+
+const (
+	healthyWithin = 2 * time.Minute // how long an original that was healthy may take to be so again
+	lookEvery     = 200 * time.Millisecond
+)
+
+// findContainer finds a running container that a clone of it can take the
+// place of.
+func (e *Engine) findContainer(ctx context.Context, name string) (*Subject, error) {
+	c, err := e.docker.ContainerInspect(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, e.missingContainer(ctx, name)
+	case err != nil:
+		return nil, fmt.Errorf("look up container %s: %w", name, err)
+	case ownerOf(c.Config.Labels) != Owner{}:
+		return nil, fmt.Errorf("container %s is sweep's own; name the one that it stands in for, or run `sweep restore` if that was never put back", name)
+	}
+	b, err := blueprint.FromContainer(c)
+	if err != nil {
+		return nil, fmt.Errorf("container %s can't be put under limits: %w", name, err)
+	}
+	if err := e.unshared(ctx, c); err != nil {
+		return nil, err
+	}
+	image, err := e.docker.ImageInspect(ctx, c.Image)
+	if err != nil {
+		return nil, fmt.Errorf("look up the image of container %s: %w", name, err)
+	}
+	s := &Subject{
+		Image:  Image{Ref: c.Config.Image, ID: image.ID, Digests: image.RepoDigests},
+		Notes:  []string{fmt.Sprintf("%s is stopped while a copy of it under limits takes its place, and started again at the end.", plainName(c))},
+		engine: e, blueprint: b, original: &c,
+	}
+	for _, shared := range b.Shared() {
+		s.Notes = append(s.Notes, fmt.Sprintf("What a trial writes to %s stays there: the copy shares it.", shared))
+	}
+	return s, nil
+}
+
+// missingContainer returns an error that names the running containers which
+// might have been meant.
+func (e *Engine) missingContainer(ctx context.Context, name string) error {
+	hint := "`docker ps` lists those that run"
+	if all, err := e.docker.ContainerList(ctx, container.ListOptions{}); err == nil { // no hint is no harm
+		var names []string
+		for _, c := range all {
+			names = append(names, containerName(c))
+		}
+		if near := nearest(name, names); near != "" {
+			hint += "; did you mean " + near + "?"
+		}
+	}
+	return fmt.Errorf("the engine has no container %s; %s", name, hint)
+}
+
+// unshared returns an error where another container lives in a namespace of
+// c's: it would lose that for good, even if c came back.
+func (e *Engine) unshared(ctx context.Context, c container.InspectResponse) error {
+	all, err := e.docker.ContainerList(ctx, container.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("look for containers that share with %s: %w", plainName(c), err)
+	}
+	for _, other := range all {
+		o, err := e.docker.ContainerInspect(ctx, other.ID)
+		if errdefs.IsNotFound(err) {
+			continue // it has gone meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("look whether %s shares with %s: %w", containerName(other), plainName(c), err)
+		}
+		if what := blueprint.SharesWith(o, c.ID, plainName(c)); what != "" && o.ID != c.ID {
+			return fmt.Errorf("container %s can't be stopped: %s shares its %s, and would lose it for good; stop that one first", plainName(c), plainName(o), what)
+		}
+	}
+	return nil
+}
+
+func plainName(c container.InspectResponse) string { return strings.TrimPrefix(c.Name, "/") }
+
+// park stops a container, after it has left a note of it.
+//
+// The note is a container that is never started: its labels say what there is
+// to put back, and its name, which only one can have, keeps a second sweep off.
+// An engine syncs what it is made from to its disk before it says that it is
+// made, so the note outlives this process, this machine and a power cut, and is
+// there for whoever cleans up, from any machine.
+func (e *Engine) park(ctx context.Context, owner Owner, c container.InspectResponse) error {
+	note, err := e.leaveNote(ctx, owner, c)
+	if err != nil {
+		return err
+	}
+	// The engine would stop it though nobody waited any more.
+	stopping := context.WithoutCancel(ctx)
+	if err := e.docker.ContainerStop(stopping, c.ID, container.StopOptions{}); err != nil {
+		err = fmt.Errorf("stop container %s: %w", plainName(c), err)
+		_, backErr := e.unpark(stopping, note)
+		return errors.Join(err, backErr)
+	}
+	return nil
+}
+
+func (e *Engine) leaveNote(ctx context.Context, owner Owner, c container.InspectResponse) (container.InspectResponse, error) {
+	labels := owner.labels(roleNote)
+	labels[labelOriginal], labels[labelName], labels[labelStarted] = c.ID, plainName(c), c.State.StartedAt
+	b := blueprint.FromImage(c.Image).With(nil, labels)
+	b.Config.Entrypoint = []string{"a note that is never started"} // some images have no command
+	b.Host.NetworkMode = "none"
+	name := noteName(c.ID)
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	_, err := e.createIn(ctx, name, b)
+	if err != nil && !errdefs.IsConflict(err) {
+		return container.InspectResponse{}, fmt.Errorf("leave a note of container %s: %w", plainName(c), err)
+	}
+	note, inspectErr := e.docker.ContainerInspect(ctx, name)
+	switch {
+	case inspectErr != nil:
+		return note, fmt.Errorf("read the note of container %s: %w", plainName(c), inspectErr)
+	case err != nil:
+		other := ownerOf(note.Config.Labels)
+		return note, fmt.Errorf("another sweep has taken the place of container %s: run %s on %s, in %s; wait for it to end, or run `sweep restore` there if it was killed",
+			plainName(c), other.Run, other.Host, other.Dir)
+	default:
+		return note, nil
+	}
+}
+
+func noteName(original string) string { return fmt.Sprintf("sweep-note-%.12s", original) }
+
+// unpark starts the container that a note is of, and then removes the note. It
+// may be done again, and by several at once. What it did is said in words.
+//
+// A container that still runs as it had been started may be one whose stop is
+// under way, asked for by a process that was killed since: that is waited for.
+func (e *Engine) unpark(ctx context.Context, note container.InspectResponse) (did string, err error) {
+	id, name := note.Config.Labels[labelOriginal], note.Config.Labels[labelName]
+	c, err := e.docker.ContainerInspect(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return fmt.Sprintf("%s is gone: somebody has removed it, so it can't be started again", name), e.remove(ctx, note.ID)
+	}
+	if err == nil && c.State.Running && c.State.StartedAt == note.Config.Labels[labelStarted] {
+		err = e.docker.ContainerStop(ctx, id, container.StopOptions{})
+	}
+	if err == nil {
+		err = e.docker.ContainerStart(ctx, id, container.StartOptions{})
+	}
+	if err == nil {
+		c, err = e.docker.ContainerInspect(ctx, id)
+	}
+	if err == nil && !c.State.Running {
+		err = fmt.Errorf("it ended at once with exit code %d", c.State.ExitCode)
+	}
+	if err != nil {
+		return "", fmt.Errorf("start container %s again: %w. Mend that and run `sweep restore`, or `docker start %[1]s`", name, err)
+	}
+	return "started " + name + " again", e.remove(ctx, note.ID)
+}
+
+// putBack starts the original again and returns in what it differs from what it
+// was, but for what any restart changes.
+func (e *Engine) putBack(ctx context.Context, owner Owner, original container.InspectResponse) (changed []string, err error) {
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	note, err := e.docker.ContainerInspect(ctx, noteName(original.ID))
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, nil // it has been put back already
+	case err != nil:
+		return nil, fmt.Errorf("read the note of container %s: %w", plainName(original), err)
+	case ownerOf(note.Config.Labels) != owner:
+		return nil, nil // somebody has put it back, and another sweep has taken it since
+	}
+	if _, err := e.unpark(ctx, note); err != nil {
+		return nil, err
+	}
+	now, err := e.docker.ContainerInspect(ctx, original.ID)
+	if err != nil {
+		return nil, fmt.Errorf("compare container %s with what it was: %w", plainName(original), err)
+	}
+	return blueprint.Changed(original, now)
+}
+
+// Healthy waits until the original is healthy again where it had been, for two
+// minutes at most.
+func (s *Subject) Healthy(ctx context.Context) error {
+	if s.original == nil || health(s.original.State) != container.Healthy {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthyWithin)
+	defer cancel()
+	for {
+		c, err := s.engine.docker.ContainerInspect(ctx, s.original.ID)
+		if err == nil && health(c.State) == container.Healthy {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s runs again, but is not healthy as it was (%s)", plainName(*s.original), cmp.Or(health(c.State), "unknown"))
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// health returns what a container's own checks say, "" where it has none.
+func health(s *container.State) container.HealthStatus {
+	if s == nil || s.Health == nil {
+		return ""
+	}
+	return s.Health.Status
+}

@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/docker/docker/api/types/container"
+
+	"sweep/pkg/engine/blueprint"
+	"sweep/pkg/experiment"
+)
+
+// Subject is what is under test, as it was found on the engine. Finding it
+// touches nothing that runs; [Subject.Take] does, and [Subject.Release] puts it
+// back.
+type Subject struct {
+	Image Image
+	Notes []string // what the user should know before it is taken
+
+	engine    *Engine
+	blueprint blueprint.Blueprint
+	original  *container.InspectResponse // the container in whose place it runs, or nil
+}
+
+// Find finds the service of an experiment.
+func (e *Engine) Find(ctx context.Context, s experiment.Service) (*Subject, error) {
+	switch {
+	case s.Container != "":
+		return e.findContainer(ctx, s.Container)
+	case s.Image != "":
+		image, err := e.Image(ctx, s.Image)
+		if err != nil {
+			return nil, err
+		}
+		return e.subject(image), nil
+	default:
+		return nil, fmt.Errorf("this kind of service is not supported yet")
+	}
+}
+
+// subject returns an image as the subject.
+func (e *Engine) subject(image Image) *Subject {
+	return &Subject{Image: image, engine: e, blueprint: blueprint.FromImage(image.ID)}
+}
+
+// Digest returns a short name of what its containers are made from, but for
+// limits and environment of the experiment. Trials of subjects that differ in
+// it can't stand beside each other.
+func (s *Subject) Digest() string { return s.blueprint.Digest() }
+
+// Take makes room for the service: the container in whose place it runs is
+// stopped. From then on the engine itself knows what there is to put back,
+// whatever becomes of this process: [Engine.Clean] does it. After an error
+// nothing is left to release.
+func (s *Subject) Take(ctx context.Context, owner Owner) error {
+	if s.original == nil {
+		return nil
+	}
+	return s.engine.park(ctx, owner, *s.original)
+}
+
+// Release puts back what Take changed, even though ctx has ended, and returns
+// what is not as it was.
+func (s *Subject) Release(ctx context.Context, owner Owner) (changed []string, err error) {
+	if s.original == nil {
+		return nil, nil
+	}
+	return s.engine.putBack(ctx, owner, *s.original)
+}
