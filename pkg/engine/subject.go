@@ -2,7 +2,7 @@ package engine
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -34,7 +34,7 @@ func (e *Engine) Find(ctx context.Context, s experiment.Service) (*Subject, erro
 		}
 		return e.subject(image), nil
 	default:
-		return nil, fmt.Errorf("this kind of service is not supported yet")
+		return nil, errors.New("this kind of service is not supported yet")
 	}
 }
 
