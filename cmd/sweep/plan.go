@@ -44,6 +44,8 @@ type planned struct {
 	Presets  []plannedWork  `json:"presets"`
 	Notes    []string       `json:"notes,omitempty"` // what happens to what runs already
 	Trials   []plannedTrial `json:"trials"`          // the ramps, in order; with a frontier one of every cell that may come to it
+
+	known bool // what the engine's host is
 }
 
 // plannedWork is what a preset takes, the experiment being the same otherwise.
@@ -83,7 +85,7 @@ func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
 	}
 	host, notes, hostErr := look(ctx, e)
 	p := planTrials(e, host)
-	p.Notes = notes
+	p.Notes, p.known = notes, host.CPUs > 0
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
@@ -102,8 +104,12 @@ func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) 
 		}
 		fmt.Fprintf(w, "%s %-8s %s\n", chosen, work.Preset, work)
 	}
-	if hostErr != nil {
-		fmt.Fprintf(w, "The engine was no help, so nothing is said of what it can't do: %v\n", hostErr)
+	switch {
+	case hostErr == nil:
+	case p.known:
+		fmt.Fprintf(w, "It can't be run yet: %v\n", hostErr)
+	default:
+		fmt.Fprintf(w, "The engine didn't answer, so nothing is said of what it can't do: %v\n", hostErr)
 	}
 	for _, note := range p.Notes {
 		fmt.Fprintln(w, note)
