@@ -62,7 +62,7 @@ request:
   body: '{"features": [12.5, 3, 17.5]}'
   expect: {contains: prediction}
 matrix: {cpus: [@CPUS@], memory: [@MEMORY@]}
-users: {target: @TARGET@, ramp: @RAMP@, hold: @HOLD@, settle: 1s, wait: {constant: @WAIT@}}
+users: {target: @TARGET@, ramp: @RAMP@, hold: @HOLD@, settle: 1s, wait: {constant: @WAIT@}, from: @FROM@}
 search: {preset: @PRESET@, precision: 30%}
 `
 
@@ -90,7 +90,7 @@ func (b *bench) ask(settings ...string) {
 // experimentWith returns the small experiment with settings.
 func experimentWith(settings ...string) string {
 	defaults := []string{
-		"KIND=image", "IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "HOLD=2s", "WAIT=500ms", "PRESET=quick",
+		"KIND=image", "IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "HOLD=2s", "WAIT=500ms", "FROM=service", "PRESET=quick",
 	}
 	text := small
 	for _, s := range append(settings, defaults...) { // the first that names a key wins
@@ -453,6 +453,19 @@ func TestCtrlCCleansUpAndSaysHowToGoOn(t *testing.T) {
 		t.Errorf("said:\n%s", out)
 	}
 	b.expectNothingLeft()
+}
+
+func TestTheLoadMayComeFromOutside(t *testing.T) {
+	for _, from := range []string{"network", "host"} {
+		b := newBench(t, "FROM="+from)
+		if s := b.sweep(); s.Cells[0].Outcome != "passed" {
+			t.Errorf("%s: %+v", from, s)
+		}
+		trial, err := os.ReadFile(filepath.Join(b.runDir(), "trials/0.25cpu-100M-1.json"))
+		if err != nil || bytes.Contains(trial, []byte("listen_overflows")) {
+			t.Errorf("%s: %v; it tells of a network namespace that it isn't in", from, err)
+		}
+	}
 }
 
 func TestAKilledRunIsCleanedUpByItsGuard(t *testing.T) {

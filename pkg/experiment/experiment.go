@@ -175,6 +175,13 @@ type Users struct {
 	From     string   `yaml:"from" enum:"service,network,host" doc:"where the load comes from: inside the service's network namespace (service, the default), beside it on its network, or this process on the host"`
 }
 
+// What Users.From may be. The first is the default.
+const (
+	FromService = "service"
+	FromNetwork = "network"
+	FromHost    = "host"
+)
+
 // Stairs climb to the target step by step.
 type Stairs struct {
 	Step int      `yaml:"step" required:"true" doc:"how many users (with rate: requests a second) each step adds; the last one may be smaller"`
