@@ -183,7 +183,7 @@ func TestMatrixShowsWhatIsPredictedInSmallWords(t *testing.T) {
 		}
 	}
 	plain := foreseen()
-	plain.Surface.Model = nil
+	plain.Surface.Models = nil
 	if strings.Contains(svg(t, Matrix(plain)), "predicted") {
 		t.Error("predicted without a model")
 	}

@@ -66,7 +66,7 @@ func TestTableFits120Columns(t *testing.T) {
 	v.Cause.Label, v.PeakMemory = analysis.CauseApplication, 209000000
 	v.FirstFail = at(1, 10000, 1234567, 1, 1, 0)
 	r := runOf("", nil, cellOf(0.25, 500, v), cellOf(0.5, 500, passed()), cellOf(1, 500, analysis.Verdict{Outcome: analysis.NotMeasured})).withMinimal(1)
-	r.Surface.Model, r.Surface.Cells[2].Predicted = &analysis.Model{Trusted: true}, &analysis.Prediction{Users: 10000}
+	r.Surface.Models, r.Surface.Cells[2].Predicted = modelOf(analysis.Model{Trusted: true}), &analysis.Prediction{Users: 10000}
 	r.Surface.Minimal.PricePerMillion = 0.000012
 	for _, trials := range []int{1, 5} {
 		r.Surface.Cells[0].Trials = trials

@@ -13,7 +13,6 @@
 package store
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -200,13 +199,7 @@ func (r *Run) Results() ([]measure.Result, error) {
 		}
 		out = append(out, result)
 	}
-	slices.SortFunc(out, func(a, b measure.Result) int {
-		return cmp.Or(
-			cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU),
-			cmp.Compare(a.Trial.Limits.Memory, b.Trial.Limits.Memory),
-			cmp.Compare(a.Trial.Hold, b.Trial.Hold),
-			cmp.Compare(a.Trial.Replicate, b.Trial.Replicate))
-	})
+	slices.SortFunc(out, func(a, b measure.Result) int { return a.Trial.Compare(b.Trial) })
 	return out, nil
 }
 
