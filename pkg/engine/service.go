@@ -31,6 +31,7 @@ const (
 type Spec struct {
 	Owner      Owner
 	Image      Image
+	Images     map[string]Image            // of cells that set theirs, by its name; see experiment.Limits.Image
 	Port       int                         // that it listens on, inside its container
 	Env        map[string]experiment.Value // resolved under each trial's limits, added to the image's own
 	Experiment string                      // the experiment's name, for a label
@@ -74,7 +75,7 @@ func (s *Service) Start(ctx context.Context, t experiment.Trial) (measure.Target
 	*s = Service{engine: s.engine, spec: s.spec, name: safe(fmt.Sprintf("sweep-%s-%s", s.spec.Owner.Run, t.Slug()))}
 	if err := s.start(ctx, t.Limits); err != nil {
 		_, stopErr := s.Stop(ctx)
-		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Image.Ref, t.Limits, errors.Join(err, stopErr))
+		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.image(t.Limits).Ref, t.Limits, errors.Join(err, stopErr))
 	}
 	return measure.Target{
 		Container: s.id,
@@ -114,11 +115,23 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 func (s *Service) config(l experiment.Limits) *container.Config {
 	labels := s.spec.Owner.labels(roleService)
 	labels["sweep.experiment"] = s.spec.Experiment
-	config := &container.Config{Image: s.spec.Image.ID, Labels: labels}
+	config := &container.Config{Image: s.image(l).ID, Labels: labels}
 	for _, name := range slices.Sorted(maps.Keys(s.spec.Env)) {
 		config.Env = append(config.Env, name+"="+s.spec.Env[name].Under(l))
 	}
+	set := l.Environment() // none that the spec sets, too
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		config.Env = append(config.Env, name+"="+set[name])
+	}
 	return config
+}
+
+// image returns what a cell is started from.
+func (s *Service) image(l experiment.Limits) Image {
+	if l.Image == "" {
+		return s.spec.Image
+	}
+	return s.spec.Images[l.Image]
 }
 
 func hostConfig(l experiment.Limits) *container.HostConfig {

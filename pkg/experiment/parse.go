@@ -178,6 +178,8 @@ func (d *decoder) mapping(path string, n ast.MapNode, v reflect.Value, tag refle
 		values := map[string]string{}
 		d.mapping(path, n, reflect.ValueOf(&values).Elem(), tag)
 		v.Set(reflect.ValueOf(VariablesOf(values)))
+	case v.Kind() == reflect.String && glued(n) != "":
+		d.fault(path, fmt.Sprintf("is a map to the YAML parser, because it stands between braces; write %q, in quotes", glued(n)))
 	case v.Type() == reflect.TypeFor[Value](), v.Kind() != reflect.Struct && v.Kind() != reflect.Map:
 		d.mismatch(path, "a map", v.Type())
 	case v.Kind() == reflect.Struct:
@@ -190,6 +192,20 @@ func (d *decoder) mapping(path string, n ast.MapNode, v reflect.Value, tag refle
 			v.SetMapIndex(reflect.ValueOf(key), element)
 		}
 	}
+}
+
+// glued returns the text that the parser took for a map though no space follows
+// its colon, as in {image: [sweep/api:dev]}, or nothing.
+func glued(n ast.MapNode) string {
+	it := n.MapRange()
+	if !it.Next() {
+		return ""
+	}
+	key, value := it.Key().GetToken(), it.Value().GetToken()
+	if key.Position.Line != value.Position.Line || value.Position.Column != key.Position.Column+utf8.RuneCountInString(key.Value)+1 {
+		return ""
+	}
+	return key.Value + ":" + value.Value
 }
 
 // object decodes a map whose keys are the fields of struct v.

@@ -363,6 +363,14 @@ type Manifest struct {
 	Digests  []string  `json:"digests,omitempty"` // the image's digests in registries
 	Seed     int64     `json:"seed"`
 	Host     Host      `json:"host"`
+
+	Images map[string]Image `json:"images,omitempty"` // instead of Image, ImageID and Digests where cells set theirs: by the names that they give
+}
+
+// Image is what a service is started from.
+type Image struct {
+	ID      string   `json:"id"`
+	Digests []string `json:"digests,omitempty"` // in registries
 }
 
 // Same reports whether h and o would measure the same: the same machine and

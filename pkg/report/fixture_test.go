@@ -298,3 +298,24 @@ func proved() Run {
 	r.Surface.Minimal.Certificate = "it carried them in 2 of 2 fresh starts; of what is cheaper 1 CPU / 500M failed in 2 of 2"
 	return r
 }
+
+// settings is a run with three settings of the same four limits, of which one is
+// an image too, and cells of none beside them.
+func settings() Run {
+	set := func(c analysis.Cell, workers, image string) analysis.Cell {
+		c.Trial.Limits.Env, c.Trial.Limits.Image = experiment.VariablesOf(map[string]string{"WORKERS": workers}), image
+		return c
+	}
+	follows := cellOf(2, 500, analysis.Verdict{Outcome: analysis.NotMeasured})
+	follows.Inferred = analysis.InferredPassed
+	follows = set(follows, "2", "")
+	follows.From = set(cellOf(1, 500, passed()), "2", "").Trial.Limits
+	r := runOf("1 CPU / 500M with WORKERS=2 is the least of 6 configurations that carries 10,000 users with errors <= 1% and p99 <= 1s.", nil,
+		set(cellOf(1, 200, oomKilled()), "1", ""), set(cellOf(1, 200, oomKilled()), "2", ""), set(cellOf(1, 200, limited()), "${cpus}", "sweep/fastapi:slim"),
+		set(cellOf(1, 500, breached()), "1", ""), set(cellOf(1, 500, passed()), "2", ""), set(cellOf(1, 500, breached()), "${cpus}", "sweep/fastapi:slim"),
+		set(cellOf(2, 500, passed()), "1", ""), follows, cellOf(2, 500, breached()))
+	model := analysis.Model{Demand: 0.0002134, Base: 61.5 * float64(experiment.MiB), Each: 32100, Per: analysis.PerRequest, Tried: 3, Error: 0.08, Worst: 0.113, Trusted: true}
+	r.Surface.Models = map[experiment.Setting]*analysis.Model{follows.Trial.Limits.Setting(): &model}
+	r.Surface.Cells[7].Predicted = &analysis.Prediction{Users: 21000, Low: 19000, High: 23000, Bound: analysis.CauseCPU}
+	return r.withMinimal(4)
+}

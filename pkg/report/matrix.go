@@ -116,12 +116,6 @@ func newMatrix(r Run) matrix {
 func (m matrix) draw(c draw.Canvas) draw.Canvas {
 	grid := c
 	if m.run.set() {
-		heading := "as it is"
-		if m.setting != (experiment.Setting{}) {
-			heading = clean(m.setting.String(), lineLength)
-		}
-		h := hand{large, true, rgb(black)}
-		h.write(c, c.Min.X+axisWidth, c.Max.Y-large-4, draw.XLeft, h.fit(heading, c.Size().X-axisWidth))
 		grid = draw.Crop(c, 0, 0, 0, -headingSpace)
 	}
 	p := plot.New()
@@ -135,7 +129,21 @@ func (m matrix) draw(c draw.Canvas) draw.Canvas {
 		a.Label.TextStyle.Color, a.Label.Padding = rgb(dim), 4
 	}
 	p.Draw(grid)
-	return p.DataCanvas(grid)
+	area := p.DataCanvas(grid)
+	if m.run.set() {
+		m.drawHeading(c, area)
+	}
+	return area
+}
+
+// drawHeading names the setting above the cells.
+func (m matrix) drawHeading(c, area draw.Canvas) {
+	heading := "no setting"
+	if m.setting != (experiment.Setting{}) {
+		heading = clean(m.setting.String(), lineLength)
+	}
+	h := hand{large, true, rgb(black)}
+	h.write(c, area.Min.X+cellGap, c.Max.Y-large-4, draw.XLeft, h.fit(heading, area.Size().X))
 }
 
 func (m matrix) ticks() (cpus, memory plot.ConstantTicks) {

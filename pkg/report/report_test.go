@@ -25,7 +25,7 @@ func runs() map[string]Run {
 		"reference": reference(), "all_failed": allFailed(), "single": single(),
 		"unknown": unknown(), "never_ready": neverReady(), "not_measured": notMeasured(),
 		"searched": searched(), "repeated": repeated(), "proved": proved(),
-		"foreseen": foreseen(), "doubtful": doubtful(),
+		"foreseen": foreseen(), "doubtful": doubtful(), "settings": settings(),
 	}
 }
 
