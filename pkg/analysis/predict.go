@@ -145,8 +145,7 @@ func asked(e *experiment.Experiment) ask {
 // knows how far a model errs: then it predicts nothing.
 func predict(e *experiment.Experiment, cells []Cell) (map[experiment.Setting]*Model, []Cell) {
 	models := map[experiment.Setting]*Model{}
-	for _, setting := range Settings(cells) {
-		alike := Of(cells, setting)
+	for setting, alike := range bySetting(cells) {
 		if m := learn(e, alike); m != nil {
 			m.try(e, alike)
 			models[setting] = m

@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -88,13 +89,15 @@ func Impossible(l experiment.Limits, host measure.Host) string {
 
 // Settings returns the settings of cells, in order.
 func Settings(cells []Cell) []experiment.Setting {
-	var out []experiment.Setting
+	return slices.SortedFunc(maps.Keys(bySetting(cells)), experiment.Setting.Compare)
+}
+
+func bySetting(cells []Cell) map[experiment.Setting][]Cell {
+	out := map[experiment.Setting][]Cell{}
 	for _, c := range cells {
-		if s := c.Trial.Limits.Setting(); !slices.Contains(out, s) {
-			out = append(out, s)
-		}
+		s := c.Trial.Limits.Setting()
+		out[s] = append(out[s], c)
 	}
-	slices.SortFunc(out, experiment.Setting.Compare)
 	return out
 }
 

@@ -138,6 +138,9 @@ func (v Variables) sorted(yield func(name, value string) bool) {
 }
 
 func (v Variables) compare(w Variables) int {
+	if v == w {
+		return 0
+	}
 	mine, theirs := v.Map(), w.Map()
 	names, others := slices.Sorted(maps.Keys(mine)), slices.Sorted(maps.Keys(theirs))
 	if order := slices.Compare(names, others); order != 0 {
@@ -204,7 +207,10 @@ func (l Limits) Environment() map[string]string {
 // Compare orders cells by CPUs, then memory, then setting. It is 0 for equal
 // ones alone.
 func (l Limits) Compare(m Limits) int {
-	return cmp.Or(cmp.Compare(l.CPU, m.CPU), cmp.Compare(l.Memory, m.Memory), l.Setting().Compare(m.Setting()))
+	if order := cmp.Or(cmp.Compare(l.CPU, m.CPU), cmp.Compare(l.Memory, m.Memory)); order != 0 {
+		return order
+	}
+	return l.Setting().Compare(m.Setting())
 }
 
 // matches reports whether l is of pattern: has its limits, and of its setting

@@ -29,9 +29,9 @@ func ramps(e *experiment.Experiment) int {
 }
 
 // Plan returns every ramp of an exhaustive search, in order: cell by cell, by
-// CPUs, then memory, then setting. Where each is started several times, they come in blocks
-// with one start of every cell, in an order that the seed shuffles: so what
-// changes on the host meanwhile befalls all cells alike.
+// CPUs, then memory, then setting. Where each is started several times, they come
+// in blocks with one start of every cell, in an order that the seed shuffles: so
+// what changes on the host meanwhile befalls all cells alike.
 func Plan(e *experiment.Experiment) []experiment.Trial {
 	var trials []experiment.Trial
 	for block := range ramps(e) {
