@@ -122,12 +122,16 @@ func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) 
 	case p.Repeats > 1 && !e.Search.Holds():
 		fmt.Fprintf(w, "Every cell %d times, in blocks that seed %d shuffles:\n", p.Repeats, p.Seed)
 	}
+	wide := 16
+	for _, t := range p.Trials {
+		wide = max(wide, len(t.Limits.String()))
+	}
 	for i, t := range p.Trials {
 		number := fmt.Sprintf("%3d.", i+1)
 		if search.Frontier(e) {
 			number = "   -"
 		}
-		fmt.Fprintf(w, "%s %-16s %s", number, t.Limits, roundly(t.Seconds))
+		fmt.Fprintf(w, "%s %-*s %s", number, wide, t.Limits, roundly(t.Seconds))
 		switch {
 		case t.Skipped != "":
 			fmt.Fprintf(w, "  not run: %s", t.Skipped)
@@ -197,7 +201,7 @@ func look(ctx context.Context, e *experiment.Experiment) (measure.Host, []string
 	if err != nil {
 		return host, nil, err //nolint:wrapcheck // says what failed
 	}
-	subject, err := eng.Find(ctx, e.Service)
+	subject, err := eng.Find(ctx, e)
 	if err != nil {
 		return host, nil, err //nolint:wrapcheck // says what to do
 	}

@@ -79,7 +79,7 @@ func (s *Service) Start(ctx context.Context, t experiment.Trial) (measure.Target
 	*s = Service{engine: s.engine, spec: s.spec, name: safe(fmt.Sprintf("sweep-%s-%s", s.spec.Owner.Run, t.Slug()))}
 	if err := s.start(ctx, t.Limits); err != nil {
 		_, stopErr := s.Stop(ctx)
-		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Subject.Image.Ref, t.Limits, errors.Join(err, stopErr))
+		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Subject.image(t.Limits).Ref, t.Limits, errors.Join(err, stopErr))
 	}
 	return s.target(), nil
 }
@@ -126,10 +126,11 @@ func (s *Service) blueprint(l experiment.Limits) blueprint.Blueprint {
 	labels := s.spec.Owner.labels(roleService)
 	labels["sweep.experiment"] = s.spec.Experiment
 	env := map[string]string{}
+	maps.Copy(env, l.Environment()) // none that the spec sets, too
 	for name, value := range s.spec.Env {
 		env[name] = value.Under(l)
 	}
-	return s.spec.Subject.blueprint.With(env, labels).Under(l)
+	return s.spec.Subject.of(l).With(env, labels).Under(l)
 }
 
 // discarded returns an error where the engine's warnings at creation say that

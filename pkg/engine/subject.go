@@ -14,8 +14,9 @@ import (
 // touches nothing that runs; [Subject.Take] does, and [Subject.Release] puts it
 // back.
 type Subject struct {
-	Image Image
-	Notes []string // what the user should know before it is taken
+	Image  Image
+	Images map[string]Image // instead of Image where cells set theirs: by the names that they give
+	Notes  []string         // what the user should know before it is taken
 
 	engine    *Engine
 	blueprint blueprint.Blueprint
@@ -23,7 +24,8 @@ type Subject struct {
 }
 
 // Find finds the service of an experiment.
-func (e *Engine) Find(ctx context.Context, s experiment.Service) (*Subject, error) {
+func (e *Engine) Find(ctx context.Context, x *experiment.Experiment) (*Subject, error) {
+	s := x.Service
 	switch {
 	case s.Container != "":
 		return e.findContainer(ctx, s.Container)
@@ -33,9 +35,40 @@ func (e *Engine) Find(ctx context.Context, s experiment.Service) (*Subject, erro
 			return nil, err
 		}
 		return e.subject(image), nil
+	case len(x.Images()) > 0:
+		return e.findImages(ctx, x.Images())
 	default:
 		return nil, errors.New("this kind of service is not supported yet")
 	}
+}
+
+// findImages finds the images that the cells set.
+func (e *Engine) findImages(ctx context.Context, names []string) (*Subject, error) {
+	s := &Subject{engine: e, Images: map[string]Image{}}
+	for _, name := range names {
+		image, err := e.Image(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		s.Images[name] = image
+	}
+	return s, nil
+}
+
+// image returns the image of a cell.
+func (s *Subject) image(l experiment.Limits) Image {
+	if l.Image != "" {
+		return s.Images[l.Image]
+	}
+	return s.Image
+}
+
+// of returns the blueprint of a cell, but for its limits.
+func (s *Subject) of(l experiment.Limits) blueprint.Blueprint {
+	if l.Image != "" {
+		return blueprint.FromImage(s.image(l).ID)
+	}
+	return s.blueprint
 }
 
 // subject returns an image as the subject.
