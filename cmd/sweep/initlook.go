@@ -27,11 +27,6 @@ const listensWithin = 30 * time.Second
 
 // look looks at a running service, and adds what it saw to the facts.
 func look(ctx context.Context, w io.Writer, eng *engine.Engine, r engine.Running, f *draft.Facts) (err error) {
-	footing, err := eng.Footing(ctx, r.ID)
-	if err != nil {
-		return err //nolint:wrapcheck // says what failed
-	}
-	f.Running, f.Limits, f.Used = true, footing.Limits, footing.Used
 	owner, release, err := lookerOwner()
 	if err != nil {
 		return err
@@ -52,7 +47,15 @@ func look(ctx context.Context, w io.Writer, eng *engine.Engine, r engine.Running
 	}
 	v := &visit{agent: load.NewLooker(conn), name: r.Name, told: w, facts: f}
 	defer func() { err = errors.Join(err, v.agent.Close()) }()
-	return v.look(ctx, r.Ports)
+	if err := v.look(ctx, r.Ports); err != nil {
+		return err
+	}
+	footing, err := eng.Footing(ctx, r.ID) // now that it has answered, so that what it needs is loaded
+	if err != nil {
+		return err //nolint:wrapcheck // says what failed
+	}
+	f.Running, f.Limits, f.Used = true, footing.Limits, footing.Used
+	return nil
 }
 
 // lookerOwner returns the owner of an agent that belongs to no run. It has a
@@ -150,7 +153,8 @@ func (v *visit) reach(ctx context.Context, ports []int) error {
 	var why []string
 	for _, port := range ports {
 		v.facts.Port = port
-		for _, v.facts.HTTPS = range []bool{false, true} {
+		for _, https := range []bool{false, true} {
+			v.facts.HTTPS = https
 			answer, err := v.ask(ctx, load.Ask{Method: "GET", Path: "/"})
 			if err != nil {
 				return err
@@ -159,7 +163,7 @@ func (v *visit) reach(ctx context.Context, ports []int) error {
 				v.facts.Others = slices.DeleteFunc(slices.Clone(ports), func(p int) bool { return p == port })
 				return nil
 			}
-			if !v.facts.HTTPS {
+			if !https {
 				why = append(why, fmt.Sprintf("%d: %s", port, answer.Body))
 			}
 		}
@@ -201,12 +205,11 @@ func (v *visit) request(ctx context.Context) error {
 	if err != nil || v.facts.Document == "" {
 		return err
 	}
-	best, err := draft.Best(document)
-	if err != nil {
+	if best, err := draft.Best(document); err == nil {
+		v.facts.Request = best
+	} else {
 		v.facts.Undecided = err.Error()
-		return nil
 	}
-	v.facts.Request = best
 	return nil
 }
 

@@ -85,6 +85,12 @@ func (p *page) line(text, comment string) {
 	p.WriteString(text + "\n")
 }
 
+// section begins a part of the file.
+func (p *page) section(text, comment string) {
+	p.line("", "")
+	p.line(text, comment)
+}
+
 func (p *page) head(f Facts) {
 	what := "the running container " + f.Container
 	if f.Compose != nil {
@@ -97,7 +103,7 @@ func (p *page) head(f Facts) {
 }
 
 func (p *page) service(f Facts) {
-	p.line("\nservice:", "")
+	p.section("service:", "")
 	if f.Compose != nil {
 		p.line(fmt.Sprintf("  compose: {file: %s, service: %s}", yaml(f.Compose.File), yaml(f.Compose.Service)), "")
 	} else {
@@ -128,7 +134,7 @@ func ports(f Facts) string {
 }
 
 func (p *page) request(f Facts) {
-	p.line("\nrequest:", "")
+	p.section("request:", "")
 	for _, remark := range remarks(f) {
 		p.line("  # "+remark, "")
 	}
@@ -217,7 +223,7 @@ func plain(text string) string {
 func (p *page) matrix(f Facts) {
 	cpus, whyCPUs := cpus(f)
 	memory, whyMemory := memory(f)
-	p.line("\nmatrix:", "every pair of these is a cell")
+	p.section("matrix:", "every pair of these is a cell")
 	p.line("  cpus: "+listed(cpus), whyCPUs)
 	p.line("  memory: "+listed(memory), whyMemory)
 }
@@ -293,13 +299,15 @@ func joinedWords(parts ...string) string {
 }
 
 func (p *page) rest() {
-	p.line("\nusers:", "")
+	p.section("users:", "")
 	p.line("  target: 1000", "YOUR NUMBER: how many users it must carry")
 	p.line("  ramp: 1m", "from none to all of them")
 	p.line("  hold: 30s", "then all of them stay")
 	p.line("  wait: {constant: 1s}", "between an answer and a user's next request")
-	p.line("\nobjective: {errors: 1%, p99: 1s}", "what must hold in every second; also p50, p90, p95, p99.9, goodput")
-	p.line("\nsearch: {preset: quick}", "a first look, a ramp a cell; standard proves by holds where each cell fails; certify that the answer is the least, too")
+	p.section("objective: {errors: 1%, p99: 1s}", "what must hold in every second; also p50, p90, p95, p99.9, goodput")
+	p.section("search: {preset: quick}", "a first look: one ramp a cell")
+	p.line("# search: {preset: standard}", "holds prove where each cell fails")
+	p.line("# search: {preset: certify}", "and fresh starts that the answer is the least")
 }
 
 // yaml returns a text as a scalar of YAML that stands anywhere on a line and
@@ -318,11 +326,6 @@ func isPlain(text string) bool {
 	if text == "" || slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y", "n", "inf", "nan"}, strings.ToLower(text)) {
 		return false
 	}
-	letter := func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
-	for i, r := range text {
-		if !letter(r) && !(i == 0 && r == '/') && (i == 0 || !(r >= '0' && r <= '9' || strings.ContainsRune("/._-", r))) {
-			return false
-		}
-	}
-	return true
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return strings.ContainsRune(letters+"/", rune(text[0])) && strings.Trim(text, letters+"0123456789/._-") == ""
 }

@@ -120,14 +120,14 @@ func (d *description) operations() []operation {
 // Words of an operation's name. What isn't known to be harmless is loaded with
 // only where its name doesn't say that it isn't.
 var (
-	useful  = regexp.MustCompile(`predict|infer|score|classif|embed|rank|recommend|estimate|complet|generat|search|query`)                                                               //nolint:gochecknoglobals // a constant
+	useful  = regexp.MustCompile(`predict|infer|score|classif|embed|rank|recommend|estimate|complet|generat|search|query`)
 	harmful = wordSet("delete remove drop clear purge reset login logout signin signup register token auth oauth admin shutdown stop kill upload train retrain reload import pay order") //nolint:gochecknoglobals // a constant
 	lookout = wordSet("health healthz ready readyz live livez ping metrics status docs version")                                                                                         //nolint:gochecknoglobals // a constant
 )
 
 func wordSet(text string) map[string]bool {
 	set := map[string]bool{}
-	for _, w := range strings.Fields(text) {
+	for w := range strings.FieldsSeq(text) {
 		set[w] = true
 	}
 	return set
@@ -140,7 +140,7 @@ func (d *description) worth(o operation) int {
 	in := func(set map[string]bool) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return set[w] })
 	}
-	worth := 0
+	var worth int
 	switch {
 	case in(harmful) && o.method == "POST" || o.says["deprecated"] == true:
 		return 0

@@ -2,7 +2,7 @@ package draft
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,7 +57,8 @@ func TestSample(t *testing.T) {
 		case err != nil:
 			t.Errorf("%s: %v", c.schema, err)
 		case strings.Contains(c.schema, "oneOf"), strings.Contains(c.schema, "node"): // whatever it is, it is valid
-		case c.want != text && !(strings.Count(c.want, `"`) == 1 && strings.HasPrefix(text, c.want)):
+		case strings.Count(c.want, `"`) == 1 && strings.HasPrefix(text, c.want): // its beginning is enough
+		case c.want != text:
 			t.Errorf("%s: got %s, want %s", c.schema, text, c.want)
 		}
 	}
@@ -77,7 +78,7 @@ func anySchema(t *rapid.T, depth int) map[string]any {
 		kinds = append(kinds, "object", "object", "array", "tuple", "tuple 1", "anyOf", "oneOf", "allOf", "$ref", "nullable", "map")
 	}
 	number := func(from, to int) json.Number {
-		return json.Number(fmt.Sprint(rapid.IntRange(from, to).Draw(t, "n")))
+		return json.Number(strconv.Itoa(rapid.IntRange(from, to).Draw(t, "n")))
 	}
 	switch rapid.SampledFrom(kinds).Draw(t, "kind") {
 	case "integer":
@@ -116,7 +117,7 @@ func anySchema(t *rapid.T, depth int) map[string]any {
 	case "object":
 		properties, required := map[string]any{}, []any{}
 		for i := range rapid.IntRange(0, 4).Draw(t, "properties") {
-			name := rapid.SampledFrom([]string{"items", "nullable", "exclusiveMinimum", "a", "b/c~d"}).Draw(t, "name") + fmt.Sprint(i)
+			name := rapid.SampledFrom([]string{"items", "nullable", "exclusiveMinimum", "a", "b/c~d"}).Draw(t, "name") + strconv.Itoa(i)
 			properties[name] = anySchema(t, depth-1)
 			if rapid.Bool().Draw(t, "required") {
 				required = append(required, name)

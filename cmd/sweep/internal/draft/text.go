@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp/syntax"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -35,7 +36,7 @@ func (s *sampler) text(flat map[string]any) (any, error) {
 	}
 	text := "text"
 	if s.random != nil {
-		text += fmt.Sprint(s.choose(1000))
+		text += strconv.Itoa(s.choose(1000))
 	}
 	text += strings.Repeat("x", max(0, least-len(text)))
 	return text[:min(len(text), most)], nil
@@ -67,7 +68,7 @@ func (s *sampler) match(out *strings.Builder, re *syntax.Regexp, least int) erro
 		}
 		return nil
 	}
-	switch re.Op {
+	switch re.Op { //nolint:exhaustive // see default
 	case syntax.OpLiteral:
 		out.WriteString(string(re.Rune))
 	case syntax.OpCharClass:
@@ -93,7 +94,7 @@ func (s *sampler) match(out *strings.Builder, re *syntax.Regexp, least int) erro
 		return repeat(max(1, least-s.choose(least+1), s.choose(4)))
 	case syntax.OpNoMatch:
 		return errors.New("it matches nothing")
-	default: // a place in the text: nothing to write
+	default: // a place in the text, so that there is nothing to write; repetitions with numbers are simplified away
 	}
 	return nil
 }
