@@ -138,6 +138,18 @@ func TestInitOfAComposeFile(t *testing.T) {
 	text := b.initialised("--compose", "compose.yaml")
 	expectIn(t, text, "compose: {file: compose.yaml, service: api}", "port: 8000", "9090", "nothing runs", "cpus: [0.5, 1", "memory: [50M, 100M, 200M]")
 
+	if err := os.Mkdir(filepath.Join(b.dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if o := b.run(nil, "init", "--compose", "compose.yaml", "--out", "sub/init.yaml"); o.code != 0 {
+		t.Errorf("into a folder: exit %d: %s", o.code, o.err)
+	}
+	below, err := os.ReadFile(filepath.Join(b.dir, "sub/init.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectIn(t, string(below), "file: '../compose.yaml'")
+
 	container(t, "composed", "--label", "com.docker.compose.project=init-test", "--label", "com.docker.compose.service=api", "--expose", "9090", "sweep/predictor:dev")
 	text = b.initialised("--compose", "compose.yaml")
 	expectIn(t, text, "compose: {file: compose.yaml, service: api}", "port: 8000", "path: /health", "answered 200")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -189,7 +190,10 @@ func pointed(root any, ref string) (any, error) {
 		if part == "" {
 			continue
 		}
-		part = strings.NewReplacer("~1", "/", "~0", "~", "%7B", "{", "%7D", "}").Replace(part)
+		if plain, err := url.PathUnescape(part); err == nil {
+			part = plain
+		}
+		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
 		tree, ok := node.(map[string]any)
 		if !ok {
 			return nil, fmt.Errorf("%s names nothing", ref)
