@@ -83,7 +83,7 @@ func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	host, notes, hostErr := look(ctx, e)
+	host, notes, hostErr := foresee(ctx, e)
 	p := planTrials(e, host)
 	p.Notes, p.known = notes, host.CPUs > 0
 	if asJSON {
@@ -189,9 +189,9 @@ func crowded(l experiment.Limits, host measure.Host) string {
 	return fmt.Sprintf("leaves the generator less than a core of the host's %d: seconds in which they fight don't count", host.CPUs)
 }
 
-// look asks the engine for its host, and for what it would mean to run the
+// foresee asks the engine for its host, and for what it would mean to run the
 // experiment there. It touches nothing.
-func look(ctx context.Context, e *experiment.Experiment) (measure.Host, []string, error) {
+func foresee(ctx context.Context, e *experiment.Experiment) (measure.Host, []string, error) {
 	eng, err := engine.Connect(ctx)
 	if err != nil {
 		return measure.Host{}, nil, err //nolint:wrapcheck // says what to do

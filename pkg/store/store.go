@@ -189,6 +189,16 @@ func (r *Run) Close() error {
 	return nil
 }
 
+// Claim locks a folder that holds no run, so that nobody takes what is made in
+// its name for abandoned, until it is closed or the process ends.
+func Claim(dir string) (io.Closer, error) {
+	r := &Run{dir: dir}
+	if err := r.Lock(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
 // Abandoned reports whether no process is at work on the run in dir any more.
 func Abandoned(dir string) bool {
 	r := &Run{dir: dir}
