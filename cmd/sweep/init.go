@@ -22,7 +22,7 @@ func initVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:      "init",
 		Usage:     "write an experiment file for what is running",
-		UsageText: "sweep init [--container NAME | --compose FILE [--service NAME]] [--out FILE] [--force]",
+		UsageText: "sweep init [--container NAME | --compose FILE [--service NAME]] [--out FILE] [--force] [--context NAME]",
 		Description: "Looks at a running service from inside its network namespace: where it answers, what its\n" +
 			"OpenAPI document says that it takes. Makes a request of that, sends it once, and writes what it\n" +
 			"found to NAME.yaml. Without flags it takes the only container that runs and has a port.\n" +
@@ -33,6 +33,7 @@ func initVerb(c console) *cli.Command {
 			&cli.StringFlag{Name: "service", Usage: "with --compose: the service `NAME`, where several have a port"},
 			&cli.StringFlag{Name: "out", Usage: "write to `FILE`, - is standard output; default NAME.yaml"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite the file"},
+			contextFlag(),
 		},
 		Action: func(x *cli.Context) error {
 			if x.Args().Present() {
@@ -40,7 +41,7 @@ func initVerb(c console) *cli.Command {
 			}
 			return initialise(x.Context, c, initOptions{
 				container: x.String("container"), compose: x.String("compose"), service: x.String("service"),
-				out: x.String("out"), force: x.Bool("force"),
+				out: x.String("out"), force: x.Bool("force"), context: x.String("context"),
 			})
 		},
 	}
@@ -48,6 +49,7 @@ func initVerb(c console) *cli.Command {
 
 type initOptions struct {
 	container, compose, service, out string
+	context                          string
 	force                            bool
 }
 
@@ -62,7 +64,7 @@ func initialise(ctx context.Context, c console, o initOptions) error {
 	case o.service != "" && o.compose == "":
 		return usagef("--service names a service of a Compose file: write --compose FILE too")
 	}
-	eng, err := engine.Connect(ctx)
+	eng, err := engine.Connect(ctx, o.context)
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}

@@ -21,15 +21,15 @@ func planVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:        "plan",
 		Usage:       "show the trials in order and how long they take, without running any",
-		UsageText:   "sweep plan FILE [--json]",
+		UsageText:   "sweep plan FILE [--json] [--context NAME]",
 		Description: "Example:\n   sweep plan experiments/matrix.yaml",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the plan as JSON"}},
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the plan as JSON"}, contextFlag()},
 		Action: func(x *cli.Context) error {
 			file, err := oneArgument(x, "one experiment file")
 			if err != nil {
 				return err
 			}
-			return plan(x.Context, c.out, file, x.Bool("json"))
+			return plan(x.Context, c.out, file, x.String("context"), x.Bool("json"))
 		},
 	}
 }
@@ -78,12 +78,12 @@ type plannedTrial struct {
 	Warning string  `json:"warning,omitempty"` // what makes its answer doubtful
 }
 
-func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
+func plan(ctx context.Context, w io.Writer, file, contextName string, asJSON bool) error {
 	e, err := readExperiment(file)
 	if err != nil {
 		return err
 	}
-	host, notes, hostErr := foresee(ctx, e)
+	host, notes, hostErr := foresee(ctx, e, contextName)
 	p := planTrials(e, host)
 	p.Notes, p.known = notes, host.CPUs > 0
 	if asJSON {
@@ -191,8 +191,8 @@ func crowded(l experiment.Limits, host measure.Host) string {
 
 // foresee asks the engine for its host, and for what it would mean to run the
 // experiment there. It touches nothing.
-func foresee(ctx context.Context, e *experiment.Experiment) (measure.Host, []string, error) {
-	eng, err := engine.Connect(ctx)
+func foresee(ctx context.Context, e *experiment.Experiment, contextName string) (measure.Host, []string, error) {
+	eng, err := engine.Connect(ctx, contextName)
 	if err != nil {
 		return measure.Host{}, nil, err //nolint:wrapcheck // says what to do
 	}

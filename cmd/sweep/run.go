@@ -29,7 +29,7 @@ func runVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "run an experiment; again: continue it",
-		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json]\n   sweep run --schema",
+		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json] [--context NAME]\n   sweep run --schema",
 		Description: "Starts the service under each limit of the matrix, ramps users up until it fails or\n" +
 			"has carried them all, and prints the answer. What is recorded isn't repeated.\n" +
 			"Example:\n   sweep run experiments/matrix.yaml",
@@ -39,6 +39,7 @@ func runVerb(c console) *cli.Command {
 			&cli.BoolFlag{Name: "fresh", Usage: "start a new run even where an unfinished one could be continued"},
 			&cli.BoolFlag{Name: "quiet", Usage: "show no progress"},
 			&cli.BoolFlag{Name: "json", Usage: "print the answer as JSON instead of a table"},
+			contextFlag(),
 			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of experiment files and stop"},
 		},
 		Action: func(x *cli.Context) error {
@@ -51,7 +52,7 @@ func runVerb(c console) *cli.Command {
 			}
 			return run(x.Context, c, runOptions{
 				file: file, results: x.String("results"), only: x.String("only"),
-				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"),
+				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"), context: x.String("context"),
 			})
 		},
 	}
@@ -59,6 +60,7 @@ func runVerb(c console) *cli.Command {
 
 type runOptions struct {
 	file, results, only string
+	context             string // docker's name of the engine; "" is the one that the docker command would use
 	fresh, quiet, json  bool
 }
 
@@ -70,6 +72,9 @@ func (o runOptions) again() string {
 	}
 	if o.only != "" {
 		parts = append(parts, "--only", quoted(o.only))
+	}
+	if o.context != "" {
+		parts = append(parts, "--context", quoted(o.context))
 	}
 	return strings.Join(parts, " ")
 }
@@ -106,7 +111,7 @@ func run(ctx context.Context, c console, o runOptions) error {
 	if _, err := load.NewPlan(e, "127.0.0.1:1"); err != nil {
 		return err // of type Faults, or says which key
 	}
-	eng, err := engine.Connect(ctx)
+	eng, err := engine.Connect(ctx, o.context)
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -274,7 +279,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err != nil {
 		return err
 	}
-	end, err := startGuard(c.err, owner.Dir)
+	end, err := startGuard(c.err, owner.Dir, o.context)
 	if err != nil {
 		return err
 	}

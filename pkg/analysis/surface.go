@@ -13,7 +13,14 @@ import (
 
 // Analyse judges every trial of a run and answers the experiment.
 func Analyse(e *experiment.Experiment, host measure.Host, results []measure.Result) Surface {
-	return Conclude(e, JudgeAll(e, results), func(l experiment.Limits) string { return Impossible(l, host) })
+	return concludeOn(host, e, JudgeAll(e, results))
+}
+
+// concludeOn concludes from trials on a host, whose own warnings come first.
+func concludeOn(host measure.Host, e *experiment.Experiment, verdicts []Verdict) Surface {
+	s := Conclude(e, verdicts, func(l experiment.Limits) string { return Impossible(l, host) })
+	s.Warnings = append(slices.Clone(host.Warnings), s.Warnings...)
+	return s
 }
 
 // JudgeAll judges trials one by one.

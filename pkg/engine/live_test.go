@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 
 func newLab() (*lab, error) {
 	ctx := context.Background()
-	engine, err := Connect(ctx)
+	engine, err := Connect(ctx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -349,7 +349,7 @@ type Host struct {
 	CgroupVersion string           `json:"cgroup_version"`
 	CPUs          int              `json:"cpus"`
 	Memory        experiment.Bytes `json:"memory"`
-	Warnings      []string         `json:"warnings,omitempty"` // what the engine says that it can't limit
+	Warnings      []string         `json:"warnings,omitempty"` // what the engine can't limit, or doesn't tell
 }
 
 // Manifest is what a run was made with.
