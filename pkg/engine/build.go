@@ -28,9 +28,8 @@ type BuildSpec struct {
 // Build builds an image on the engine from a folder of this machine, and tells
 // progress each step as it begins, in a line. What .dockerignore names isn't
 // sent. It takes BuildKit where that is the engine's own choice, else the
-// classic builder; DOCKER_BUILDKIT=1 or 0 decides. With BuildKit private images
-// to build from have to be on the engine: only the classic builder is given
-// the credentials that docker knows.
+// classic builder; DOCKER_BUILDKIT=1 or 0 decides. Images that it builds from are
+// pulled where they are missing, with docker's credentials.
 //
 // An error names the step that failed, its exit code and the last 20 lines of
 // its output. The end of ctx cancels the build; what it has cached stays.
@@ -51,8 +50,8 @@ func (e *Engine) build(ctx context.Context, spec BuildSpec, progress func(string
 	if err != nil {
 		return Image{}, err
 	}
-	log := newBuildLog(spec.Args, progress)
-	if err := e.runBuild(ctx, folder, options, log); err != nil {
+	log, err := e.runBuildAgain(ctx, folder, options, func() *buildLog { return newBuildLog(spec.Args, progress) })
+	if err != nil {
 		return Image{}, stages(err, spec.Target, folder.first[folder.dockerfile])
 	}
 	found, err := e.docker.ImageInspect(ctx, cmp.Or(log.image, spec.Tag))
@@ -103,6 +102,24 @@ func (e *Engine) builder(ctx context.Context) (build.BuilderVersion, error) {
 	return cmp.Or(ping.BuilderVersion, build.BuilderV1), nil
 }
 
+// runBuildAgain builds, and pulls what the builder couldn't. BuildKit asks its
+// client for credentials, even to pull what is there for everybody, over a
+// session that there isn't here; but it takes what the engine has.
+func (e *Engine) runBuildAgain(ctx context.Context, folder *buildContext, options build.ImageBuildOptions, newLog func() *buildLog) (*buildLog, error) {
+	for pulled := map[string]bool{}; ; {
+		log := newLog()
+		err := e.runBuild(ctx, folder, options, log)
+		base := log.lacks()
+		if err == nil || base == "" || pulled[base] {
+			return log, err
+		}
+		pulled[base] = true
+		if _, err := e.Ensure(ctx, base, log.progress); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // runBuild sends the context and reads what the builder says, to its end.
 func (e *Engine) runBuild(ctx context.Context, folder *buildContext, options build.ImageBuildOptions, log *buildLog) error {
 	r, w := io.Pipe()
@@ -121,7 +138,7 @@ func (e *Engine) runBuild(ctx context.Context, folder *buildContext, options bui
 		return fmt.Errorf("send the folder: %w", sending)
 	}
 	if err != nil {
-		return errors.New(log.hide.Replace(err.Error()))
+		return errors.New(log.hide.Replace(words(err)))
 	}
 	defer answer.Body.Close()
 	for message, err := range messages(answer.Body) {

@@ -87,6 +87,7 @@ var (
 	classicNoise = regexp.MustCompile(`^( ---> |Removing intermediate container |Successfully (built|tagged) |\s*$)`) //nolint:gochecknoglobals // a table
 	colour       = regexp.MustCompile("\x1b\\[[0-9;]*m")                                                              //nolint:gochecknoglobals // a table
 	exitCode     = regexp.MustCompile(`(?:exit code|non-zero code): (\d+)`)                                           //nolint:gochecknoglobals // a table
+	lackedImage  = regexp.MustCompile(`^(?:load metadata|resolve image config) for (?:docker-image://)?(\S+)`)        //nolint:gochecknoglobals // a table
 	vertexName   = regexp.MustCompile(`^\[(?:(\S+) )?(\d+/\d+)\] (.*)`)                                               //nolint:gochecknoglobals // a table
 )
 
@@ -176,6 +177,16 @@ func (l *buildLog) vertex(record []byte) error {
 		l.failed = s
 	}
 	return nil
+}
+
+// lacks returns the image that BuildKit failed to find or to pull, or "".
+func (l *buildLog) lacks() string {
+	if l.failed != nil && l.failed.number == "" {
+		if found := lackedImage.FindStringSubmatch(l.failed.instruction); found != nil {
+			return found[1]
+		}
+	}
+	return ""
 }
 
 // output takes in a VertexLog: what a step has written.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,23 +92,28 @@ func (e *Engine) readPull(ctx context.Context, ref string, login login, heard fu
 }
 
 // explain says whose fault it is that an image can't be pulled, and what to do.
-// Engines pass on the registry's words; that they were refused isn't always
-// in the status.
+// Engines pass on the registry's words; that it refused isn't always in the
+// status.
 func (l login) explain(err error) error {
-	switch words := strings.ToLower(err.Error()); {
-	case containsAny(words, "unauthorized", "denied", "no basic auth credentials", "authentication required", "forbidden"):
-		return fmt.Errorf("the registry %s refuses it: %w; %s", l.registry, err, l.refused())
-	case errdefs.IsNotFound(err), containsAny(words, "manifest unknown", "not found"):
-		return fmt.Errorf("the registry %s doesn't have it: %w", l.registry, err)
+	text := words(err)
+	switch {
+	case isRefusal(text):
+		return fmt.Errorf("the registry %s refuses it: %s; %s", l.registry, text, l.refused())
+	case errdefs.IsNotFound(err), strings.Contains(text, "manifest unknown"):
+		return fmt.Errorf("the registry %s doesn't have it: %s", l.registry, text)
 	}
-	return fmt.Errorf("from the registry %s: %w", l.registry, err)
+	return fmt.Errorf("from the registry %s: %s", l.registry, text)
 }
 
-func containsAny(text string, words ...string) bool {
-	for _, word := range words {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
+// words returns what the engine said, without the client's preface.
+func words(err error) string {
+	return strings.TrimPrefix(err.Error(), "Error response from daemon: ")
+}
+
+// isRefusal reports whether a registry's words mean that it wants other
+// credentials. Some say the same of what they don't have.
+func isRefusal(text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc([]string{"unauthorized", "denied", "no basic auth credentials", "authentication required", "authorization failed", "403 forbidden"},
+		func(word string) bool { return strings.Contains(text, word) })
 }

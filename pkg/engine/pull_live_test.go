@@ -214,6 +214,21 @@ func TestPull(t *testing.T) {
 		_, err := l.engine.Pull(t.Context(), r.addr+"/team/published:v2", func(string) {})
 		wantError(t, err, "the registry "+r.addr+" doesn't have it: ")
 	})
+	t.Run("what a build is made of", func(t *testing.T) {
+		dockerConfigured(t, r.auths(registryPassword))
+		builders(t, func(t *testing.T, l *lab) {
+			dir := folder(t, map[string]string{"Dockerfile": "ARG BASE\nFROM $BASE\n" + buildLabel})
+			spec := BuildSpec{Context: dir, Args: map[string]string{"BASE": ref}}
+			if _, err := l.engine.Build(t.Context(), spec, func(line string) { t.Log(line) }); err != nil {
+				t.Error(err)
+			}
+			removeLayers(t, l)
+			dockerConfigured(t, "{}")
+			_, err := l.engine.Build(t.Context(), spec, func(string) {})
+			t.Log(err)
+			wantError(t, err, "no basic auth credentials")
+		})
+	})
 	t.Run("ensure", func(t *testing.T) {
 		dockerConfigured(t, r.auths(registryPassword))
 		for i, want := range []bool{true, false} { // whether it pulls
