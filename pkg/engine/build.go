@@ -154,8 +154,7 @@ func (e *Engine) runBuild(ctx context.Context, folder *buildContext, options bui
 
 // stages adds a Dockerfile's stages to the error that target isn't one.
 func stages(err error, target string, dockerfile []byte) error {
-	text := err.Error()
-	if target == "" || !strings.Contains(text, target) || !(strings.Contains(text, "target stage") || strings.Contains(text, "build target")) {
+	if target == "" || !unknownTarget.MatchString(err.Error()) {
 		return err
 	}
 	var names []string
@@ -168,4 +167,8 @@ func stages(err error, target string, dockerfile []byte) error {
 	return fmt.Errorf("the Dockerfile has no stage %s; it has %s", target, strings.Join(names, ", "))
 }
 
-var stageName = regexp.MustCompile(`(?im)^\s*FROM\s.*\sAS\s+(\S+)\s*$`) //nolint:gochecknoglobals // a table
+// The builders' words for a target that isn't there, and a stage with a name.
+var (
+	unknownTarget = regexp.MustCompile(`build target \S+ in Dockerfile|target stage \S+ could not be found`)
+	stageName     = regexp.MustCompile(`(?im)^\s*FROM\s.*\sAS\s+(\S+)\s*$`)
+)

@@ -72,19 +72,19 @@ func openContext(dir, dockerfile string) (*buildContext, error) {
 }
 
 func contextFolder(dir string) (*buildContext, error) {
-	real, err := filepath.EvalSymlinks(dir)
+	dir, err := filepath.EvalSymlinks(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errors.New("there is no such folder; name the one that its Dockerfile copies from")
 	case err != nil:
 		return nil, fmt.Errorf("read the folder: %w", err)
 	}
-	if info, err := os.Stat(real); err != nil {
+	if info, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("read the folder: %w", err)
 	} else if !info.IsDir() {
 		return nil, errors.New("it is a file; name the folder that its Dockerfile copies from")
 	}
-	return &buildContext{dir: real}, nil
+	return &buildContext{dir: dir}, nil
 }
 
 // ignore reads what isn't to be sent, from DOCKERFILE.dockerignore or else from
@@ -126,7 +126,7 @@ func dockerfiles(dir string) []string {
 	var found []string
 	folder := os.DirFS(dir)
 	for _, depth := range []string{"*", "*/*"} {
-		files, _ := fs.Glob(folder, depth) //nolint:errcheck // its errors are of bad patterns alone
+		files, _ := fs.Glob(folder, depth) // its errors are of bad patterns alone
 		for _, file := range files {
 			name := strings.ToLower(path.Base(file))
 			named := strings.Contains(name, "docker") || strings.Contains(name, "containerfile")
@@ -198,11 +198,11 @@ func addFile(t *tar.Writer, file, name string, entry fs.DirEntry) error {
 		return err
 	}
 	link := ""
-	switch info.Mode().Type() {
-	case 0:
-	case fs.ModeDir:
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+	case mode.IsDir():
 		name += "/"
-	case fs.ModeSymlink:
+	case mode.Type() == fs.ModeSymlink:
 		if link, err = os.Readlink(file); err != nil {
 			return err
 		}
@@ -228,7 +228,7 @@ func copyFile(w io.Writer, file string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // what was read is read
 	if _, err := io.Copy(w, f); err != nil {
 		return fmt.Errorf("send %s: %w", file, err)
 	}

@@ -83,12 +83,12 @@ func (l *buildLog) observe(m message) error {
 // The classic builder's words, and the colour in which it shows what a step
 // writes to its standard error.
 var (
-	classicStep  = regexp.MustCompile(`^Step (\d+/\d+) : (.*)`)                                                       //nolint:gochecknoglobals // a table
-	classicNoise = regexp.MustCompile(`^( ---> |Removing intermediate container |Successfully (built|tagged) |\s*$)`) //nolint:gochecknoglobals // a table
-	colour       = regexp.MustCompile("\x1b\\[[0-9;]*m")                                                              //nolint:gochecknoglobals // a table
-	exitCode     = regexp.MustCompile(`(?:exit code|non-zero code): (\d+)`)                                           //nolint:gochecknoglobals // a table
-	lackedImage  = regexp.MustCompile(`^(?:load metadata|resolve image config) for (?:docker-image://)?(\S+)`)        //nolint:gochecknoglobals // a table
-	vertexName   = regexp.MustCompile(`^\[(?:(\S+) )?(\d+/\d+)\] (.*)`)                                               //nolint:gochecknoglobals // a table
+	classicStep  = regexp.MustCompile(`^Step (\d+/\d+) : (.*)`)
+	classicNoise = regexp.MustCompile(`^( ---> |Removing intermediate container |Successfully (built|tagged) |\s*$)`)
+	colour       = regexp.MustCompile("\x1b\\[[0-9;]*m")
+	exitCode     = regexp.MustCompile(`(?:exit code|non-zero code): (\d+)`)
+	lackedImage  = regexp.MustCompile(`^(?:load metadata|resolve image config) for (?:docker-image://)?(\S+)`)
+	vertexName   = regexp.MustCompile(`^\[(?:(\S+) )?(\d+/\d+)\] (.*)`)
 )
 
 // line takes in what the classic builder says.
@@ -129,7 +129,7 @@ func (l *buildLog) trace(aux json.RawMessage) error {
 	if err := json.Unmarshal(aux, &record); err != nil {
 		return fmt.Errorf("read BuildKit's record: %w", err)
 	}
-	return fields(record, func(number protowire.Number, value []byte) error {
+	return fields(record, func(number int, value []byte) error {
 		switch number {
 		case 1:
 			return l.vertex(value)
@@ -144,7 +144,7 @@ func (l *buildLog) trace(aux json.RawMessage) error {
 func (l *buildLog) vertex(record []byte) error {
 	var digest, name, failed string
 	started := false
-	err := fields(record, func(number protowire.Number, value []byte) error {
+	err := fields(record, func(number int, value []byte) error {
 		switch number {
 		case 1:
 			digest = string(value)
@@ -193,7 +193,7 @@ func (l *buildLog) lacks() string {
 func (l *buildLog) output(record []byte) error {
 	var digest string
 	var text []byte
-	err := fields(record, func(number protowire.Number, value []byte) error {
+	err := fields(record, func(number int, value []byte) error {
 		switch number {
 		case 1:
 			digest = string(value)
@@ -210,7 +210,7 @@ func (l *buildLog) output(record []byte) error {
 
 // fields passes a protobuf message's fields that are bytes, strings or
 // messages to take, in order.
-func fields(record []byte, take func(protowire.Number, []byte) error) error {
+func fields(record []byte, take func(int, []byte) error) error {
 	for len(record) > 0 {
 		number, kind, n := protowire.ConsumeTag(record)
 		if n < 0 {
@@ -220,7 +220,7 @@ func fields(record []byte, take func(protowire.Number, []byte) error) error {
 		if kind == protowire.BytesType {
 			value, n := protowire.ConsumeBytes(record)
 			if n >= 0 {
-				if err := take(number, value); err != nil {
+				if err := take(int(number), value); err != nil {
 					return err
 				}
 			}
@@ -249,7 +249,7 @@ func (l *buildLog) failure(m message) error {
 	said := l.hide.Replace(lastLines(s.output.String(), s.output.limit))
 	code := m.ErrorDetail.Code
 	if found := exitCode.FindStringSubmatch(s.err + reason); code == 0 && found != nil {
-		code, _ = strconv.Atoi(found[1]) //nolint:errcheck // digits; too many are no exit code
+		code, _ = strconv.Atoi(found[1]) // digits; too many are no exit code
 	}
 	switch {
 	case code == 0:
