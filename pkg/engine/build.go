@@ -126,17 +126,20 @@ func (e *Engine) runBuild(ctx context.Context, folder *buildContext, options bui
 	written := make(chan error, 1)
 	go func() {
 		err := folder.write(w)
-		written <- err
 		w.CloseWithError(err)
+		written <- err
 	}()
-	answer, err := e.docker.ImageBuild(ctx, r, options)
+	err := e.readBuild(ctx, r, options, log)
 	r.CloseWithError(io.ErrClosedPipe) // ends the writing where the engine hasn't read on
 	if sending := <-written; sending != nil && !errors.Is(sending, io.ErrClosedPipe) {
-		if err == nil {
-			answer.Body.Close()
-		}
 		return fmt.Errorf("send the folder: %w", sending)
 	}
+	return err
+}
+
+// readBuild builds. BuildKit speaks before it has read the context.
+func (e *Engine) readBuild(ctx context.Context, folder io.Reader, options build.ImageBuildOptions, log *buildLog) error {
+	answer, err := e.docker.ImageBuild(ctx, folder, options)
 	if err != nil {
 		return errors.New(log.hide.Replace(words(err)))
 	}

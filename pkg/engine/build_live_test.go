@@ -3,7 +3,10 @@ package engine
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,6 +61,7 @@ const buildLabel = "LABEL sweep.test=build\n"
 
 func removeLayers(t *testing.T, l *lab) {
 	ctx := context.Background()
+	var left error
 	for range 20 { // a layer goes after those that are made of it
 		all, err := l.engine.docker.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", "sweep.test=build"))})
 		if err != nil {
@@ -67,13 +71,10 @@ func removeLayers(t *testing.T, l *lab) {
 			return
 		}
 		for _, i := range all {
-			_, err = l.engine.docker.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
-		}
-		if err != nil {
-			t.Log(err)
+			_, left = l.engine.docker.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
 		}
 	}
-	t.Error("layers of the builds are left")
+	t.Errorf("layers of the builds are left: %v", left)
 }
 
 // telling collects what progress is told.
@@ -145,6 +146,20 @@ func TestBuildSends(t *testing.T) {
 			t.Error("what is ignored was sent")
 		}
 		t.Log(err)
+	})
+}
+
+// BuildKit answers before it has read the folder.
+func TestBuildSendsMuch(t *testing.T) {
+	builders(t, func(t *testing.T, l *lab) {
+		dir := folder(t, map[string]string{"Dockerfile": "FROM debian:bookworm-slim\n" + buildLabel + "COPY data /\nRUN sha256sum </data; exit 1\n"})
+		data := make([]byte, 40<<20)
+		rand.Read(data)
+		if err := os.WriteFile(filepath.Join(dir, "data"), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := l.engine.Build(t.Context(), BuildSpec{Context: dir}, func(string) {})
+		wantError(t, err, fmt.Sprintf("\n  %x", sha256.Sum256(data)))
 	})
 }
 

@@ -1,13 +1,12 @@
 package engine
 
 import (
-	"cmp"
+	"errors"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protowire"
 	"pgregory.net/rapid"
 )
@@ -68,7 +67,7 @@ func TestBuildLog(t *testing.T) {
 					break
 				}
 			}
-			if diff := gocmp.Diff(test.told, told); diff != "" {
+			if diff := cmp.Diff(test.told, told); diff != "" {
 				t.Error("told (-want +got):\n" + diff)
 			}
 			if failed == nil || failed.Error() != test.failed {
@@ -160,7 +159,7 @@ func TestTraceOfAnything(t *testing.T) {
 		if seen > len(record) {
 			t.Errorf("read %d bytes of %d", seen, len(record))
 		}
-		if again := cmp.Or(log.vertex(slices.Clone(record)), log.output(record)); (again == nil) != (err == nil) {
+		if again := errors.Join(log.vertex(record), log.output(record)); (again == nil) != (err == nil) {
 			t.Errorf("read by itself: %v; as a step: %v", err, again)
 		}
 	})
