@@ -14,8 +14,8 @@ import (
 	"github.com/docker/docker/api/types/build"
 )
 
-// A BuildSpec says what image to build. Values of Args may be secrets: they are
-// never told, but the engine keeps them in the image's history.
+// A BuildSpec says what image to build. Values of Args may be secrets, and
+// [Engine.Build] hides them; but the engine keeps them in the image's history.
 type BuildSpec struct {
 	Context    string            // the folder's absolute path
 	Dockerfile string            // its path, relative to the context or absolute; "" is Dockerfile
@@ -32,7 +32,8 @@ type BuildSpec struct {
 // pulled where they are missing, with docker's credentials.
 //
 // An error names the step that failed, its exit code and the last 20 lines of
-// its output. The end of ctx cancels the build; what it has cached stays.
+// its output. Values of arguments are hidden if they have four characters or
+// more; in the names of images that are pulled they are not. The end of ctx cancels the build; what it has cached stays.
 func (e *Engine) Build(ctx context.Context, spec BuildSpec, progress func(string)) (Image, error) {
 	built, err := e.build(ctx, spec, progress)
 	if err = cmp.Or(ctx.Err(), err); err != nil {

@@ -26,15 +26,8 @@ import (
 func builders(t *testing.T, test func(t *testing.T, l *lab)) {
 	l, _ := live(t)
 	before := cached(t, l)
-	t.Cleanup(func() {
-		for id := range cached(t, l) {
-			if !before[id] {
-				_, err := l.engine.docker.BuildCachePrune(context.Background(), build.CachePruneOptions{All: true, Filters: filters.NewArgs(filters.Arg("id", id))})
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		}
+	t.Cleanup(func() { // what a build has let go of can be removed a little later
+		waitFor(t, "nothing is left in BuildKit's cache", func() bool { return forgetCache(t, l, before) })
 	})
 	for name, value := range map[string]string{"classic": "0", "BuildKit": "1"} {
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +36,23 @@ func builders(t *testing.T, test func(t *testing.T, l *lab)) {
 			test(t, l)
 		})
 	}
+}
+
+// forgetCache removes from BuildKit's cache what isn't in before, and reports
+// whether that was nothing.
+func forgetCache(t *testing.T, l *lab, before map[string]bool) bool {
+	none := true
+	for id := range cached(t, l) {
+		if before[id] {
+			continue
+		}
+		none = false
+		options := build.CachePruneOptions{All: true, Filters: filters.NewArgs(filters.Arg("id", id))}
+		if _, err := l.engine.docker.BuildCachePrune(context.Background(), options); err != nil {
+			t.Error(err)
+		}
+	}
+	return none
 }
 
 func cached(t *testing.T, l *lab) map[string]bool {
@@ -218,6 +228,23 @@ func TestBuildFails(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// A folder that goes while it is sent is the error, not what the engine makes
+// of half of it.
+func TestBuildLosesItsFolder(t *testing.T) {
+	builders(t, func(t *testing.T, l *lab) {
+		c, err := openContext(folder(t, map[string]string{"Dockerfile": "FROM scratch\n" + buildLabel}), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		options, err := l.engine.buildOptions(t.Context(), BuildSpec{}, c.dockerfile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.dir += "-gone"
+		wantError(t, l.engine.runBuild(t.Context(), c, options, newBuildLog(nil, func(string) {})), "send the folder: lstat "+c.dir)
 	})
 }
 

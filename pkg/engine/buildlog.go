@@ -48,13 +48,15 @@ func newBuildLog(args map[string]string, progress func(string)) *buildLog {
 func hider(args map[string]string) *strings.Replacer {
 	var secrets []string
 	for _, value := range args {
-		secrets = append(secrets, value, strings.Join(strings.Fields(value), " ")) // as it is, and in one line
-		secrets = append(secrets, strings.Split(value, "\n")...)
+		secrets = append(secrets, strings.Join(strings.Fields(value), " ")) // as it is in one line
+		for _, part := range append(strings.Split(value, "\n"), value) {
+			secrets = append(secrets, strings.TrimSpace(part))
+		}
 	}
 	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // of two that begin alike the longer
 	var pairs []string
 	for _, secret := range secrets {
-		if secret = strings.TrimSpace(secret); len(secret) >= secretBytes {
+		if len(secret) >= secretBytes {
 			pairs = append(pairs, secret, "***")
 		}
 	}

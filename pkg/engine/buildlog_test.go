@@ -146,6 +146,13 @@ func TestHider(t *testing.T) {
 	})
 }
 
+func TestHiderOfSimilar(t *testing.T) {
+	hide := hider(map[string]string{"A": "abcd   ", "B": "abcdef", "C": "on", "D": ""})
+	if got := hide.Replace("abcdef abcd on"); got != "*** *** on" {
+		t.Errorf("hidden: %q", got)
+	}
+}
+
 // Records of another BuildKit, or broken ones, do no harm.
 func TestTraceOfAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
