@@ -181,7 +181,7 @@ func TestBuildFails(t *testing.T) {
 			want             []string
 		}{
 			{
-				"a step", "FROM debian:bookworm-slim\n" + buildLabel + "ARG TOKEN\nRUN echo $TOKEN; seq 100; echo \"the model: no memory\" >&2; exit 7\n",
+				"a step", "FROM debian:bookworm-slim\n" + buildLabel + "ARG TOKEN\nRUN echo $TOKEN; seq 100; echo \"the model: no memory\"; exit 7\n",
 				BuildSpec{Args: map[string]string{"TOKEN": "hunter2"}},
 				[]string{"step ", ", RUN echo ", "failed with exit code 7:\n  82\n  83", "\n  100\n  the model: no memory"},
 			},
@@ -189,6 +189,11 @@ func TestBuildFails(t *testing.T) {
 				"a secret in its last words", "FROM debian:bookworm-slim\n" + buildLabel + "ARG TOKEN\nRUN echo \"token $TOKEN\"; exit 1\n",
 				BuildSpec{Args: map[string]string{"TOKEN": "hunter2"}},
 				[]string{"failed with exit code 1:\n  token ***"},
+			},
+			{
+				"what it writes to its standard error", "FROM debian:bookworm-slim\n" + buildLabel + "RUN echo no memory >&2; exit 1\n",
+				BuildSpec{},
+				[]string{"failed with exit code 1:\n  no memory"},
 			},
 			{
 				"a step without a word", "FROM debian:bookworm-slim\n" + buildLabel + "RUN exit 2\n",
@@ -228,23 +233,6 @@ func TestBuildFails(t *testing.T) {
 				}
 			})
 		}
-	})
-}
-
-// A folder that goes while it is sent is the error, not what the engine makes
-// of half of it.
-func TestBuildLosesItsFolder(t *testing.T) {
-	builders(t, func(t *testing.T, l *lab) {
-		c, err := openContext(folder(t, map[string]string{"Dockerfile": "FROM scratch\n" + buildLabel}), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		options, err := l.engine.buildOptions(t.Context(), BuildSpec{}, c.dockerfile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.dir += "-gone"
-		wantError(t, l.engine.runBuild(t.Context(), c, options, newBuildLog(nil, func(string) {})), "send the folder: lstat "+c.dir)
 	})
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/client"
 	"pgregory.net/rapid"
 )
@@ -102,15 +104,37 @@ func TestPullSilence(t *testing.T) {
 	}))
 	defer fake.Close()
 	defer close(stop)
-	docker, err := client.NewClientWithOpts(client.WithHost("tcp://"+fake.Listener.Addr().String()), client.WithVersion("1.41"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &Engine{docker: docker}
-	defer e.Close()
+	e := engineAt(t, fake)
 	wantError(t, e.pull(t.Context(), "127.0.0.1:9/speaks:v1", silence, func(string) {}), "")
 	wantError(t, e.pull(t.Context(), "127.0.0.1:9/silent:v1", silence, func(string) {}), "the engine said nothing for 300ms")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantError(t, e.pull(ctx, "127.0.0.1:9/speaks:v1", silence, func(string) {}), "context canceled")
+}
+
+func engineAt(t *testing.T, fake *httptest.Server) *Engine {
+	docker, err := client.NewClientWithOpts(client.WithHost("tcp://"+fake.Listener.Addr().String()), client.WithVersion("1.41"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { docker.Close() })
+	return &Engine{docker: docker}
+}
+
+// A folder that goes while it is sent is the error, not what the engine makes
+// of half of it.
+func TestBuildLosesItsFolder(t *testing.T) {
+	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Write([]byte(`{"error": "half a folder"}`))
+	}))
+	defer fake.Close()
+	c, err := openContext(folder(t, map[string]string{"Dockerfile": "FROM scratch"}), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := func() *buildLog { return newBuildLog(nil, func(string) {}) }
+	wantError(t, engineAt(t, fake).runBuild(t.Context(), c, build.ImageBuildOptions{}, log()), "half a folder")
+	c.dir += "-gone"
+	wantError(t, engineAt(t, fake).runBuild(t.Context(), c, build.ImageBuildOptions{}, log()), "send the folder: lstat "+c.dir)
 }
