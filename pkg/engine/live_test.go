@@ -474,7 +474,9 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{fmt.Sprintf("sweep-%s-agent-%.12s", orphan.Run, target.Container), killed.name, agent.tag}
+	want := []string{
+		fmt.Sprintf("removed sweep-%s-agent-%.12s", orphan.Run, target.Container), "removed " + killed.name, "removed " + agent.tag,
+	}
 	if !slices.Equal(removed, want) {
 		t.Errorf("removed %v, want %v", removed, want)
 	}
