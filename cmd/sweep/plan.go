@@ -168,7 +168,7 @@ func candidates(e *experiment.Experiment) []experiment.Trial {
 
 // crowded warns where service and generator will want the same cores.
 func crowded(l experiment.Limits, host measure.Host) string {
-	if host.CPUs == 0 || l.CPU.Float()+1 <= float64(host.CPUs) {
+	if !analysis.Crowded(l, host) {
 		return ""
 	}
 	return fmt.Sprintf("leaves the generator less than a core of the host's %d: seconds in which they fight don't count", host.CPUs)

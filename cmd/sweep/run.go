@@ -254,6 +254,9 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
+	if err := examine(ctx, c, eng, agent, results); err != nil {
+		return err
+	}
 	image := engine.Image{Ref: results.Manifest.Image, ID: results.Manifest.ImageID}
 	generator := &load.Remote{Attach: agent.Attach, Plan: planner(e)}
 	ceiling, err := generator.Ceiling(ctx)

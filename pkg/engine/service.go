@@ -34,6 +34,7 @@ type Spec struct {
 	Port       int                         // that it listens on, inside its container
 	Env        map[string]experiment.Value // resolved under each trial's limits, added to the image's own
 	Experiment string                      // the experiment's name, for a label
+	Command    []string                    // instead of the image's own; nil: that
 }
 
 // Service starts the service under test, a fresh container a trial. Trials
@@ -114,7 +115,7 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 func (s *Service) config(l experiment.Limits) *container.Config {
 	labels := s.spec.Owner.labels(roleService)
 	labels["sweep.experiment"] = s.spec.Experiment
-	config := &container.Config{Image: s.spec.Image.ID, Labels: labels}
+	config := &container.Config{Image: s.spec.Image.ID, Labels: labels, Cmd: s.spec.Command}
 	for _, name := range slices.Sorted(maps.Keys(s.spec.Env)) {
 		config.Env = append(config.Env, name+"="+s.spec.Env[name].Under(l))
 	}

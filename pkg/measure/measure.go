@@ -363,6 +363,8 @@ type Manifest struct {
 	Digests  []string  `json:"digests,omitempty"` // the image's digests in registries
 	Seed     int64     `json:"seed"`
 	Host     Host      `json:"host"`
+
+	Examined []Examination `json:"examined,omitempty"` // one each time that the run was begun or continued
 }
 
 // Same reports whether h and o would measure the same: the same machine and

@@ -70,14 +70,25 @@ func Create(root string, e *experiment.Experiment, m measure.Manifest) (*Run, er
 	if err := r.Ask(e); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("encoding the manifest: %w", err), r.Close())
-	}
-	if err := r.write(manifestFile, append(text, '\n')); err != nil {
+	if err := r.writeManifest(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+func (r *Run) writeManifest() error {
+	text, err := json.MarshalIndent(r.Manifest, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the manifest: %w", err)
+	}
+	return r.write(manifestFile, append(text, '\n'))
+}
+
+// Examined records what was seen of engine and machine before the run was
+// begun or continued.
+func (r *Run) Examined(x measure.Examination) error {
+	r.Manifest.Examined = append(r.Manifest.Examined, x)
+	return r.writeManifest()
 }
 
 // Ask records the experiment that the run answers. A run that is continued
@@ -142,6 +153,16 @@ func (r *Run) Close() error {
 		return fmt.Errorf("unlocking %s: %w", r.dir, err)
 	}
 	return nil
+}
+
+// Claim locks a folder that holds no run, so that nobody takes what is made in
+// its name for abandoned, until it is closed or the process ends.
+func Claim(dir string) (io.Closer, error) {
+	r := &Run{dir: dir}
+	if err := r.Lock(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Abandoned reports whether no process is at work on the run in dir any more.
