@@ -62,7 +62,7 @@ func doctor(ctx context.Context, c console, file, results string, asJSON bool) e
 		}
 		need.Users, need.Cells = e.Users.Target, e.Matrix.Cells()
 	}
-	need.Free, _ = store.Free(results) //nolint:errcheck // told as a check that can't be seen
+	need.Free, _ = store.Free(results) // an unknown is a check that isn't visible
 	fmt.Fprintln(c.err, "Running a probe under limits; this takes a few seconds.")
 	d, err := diagnose(ctx, need)
 	if err != nil {
@@ -167,11 +167,7 @@ func printDiagnosis(w io.Writer, d diagnosis) error {
 	counts := map[analysis.State]int{}
 	for _, check := range d.Checks {
 		counts[check.State]++
-		seen := check.Seen
-		if check.State == analysis.NotVisible {
-			seen = "not visible from here: " + seen
-		}
-		fmt.Fprintf(w, "%-13s  %-19s  %s\n", sign(check.State), check.Name, seen)
+		fmt.Fprintf(w, "%-13s  %-19s  %s\n", sign(check.State), check.Name, check.Seen)
 		if check.Advice != "" {
 			fmt.Fprintf(w, "%-13s  %-19s  -> %s\n", "", "", check.Advice)
 		}

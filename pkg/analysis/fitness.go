@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func Fitness(x measure.Examination, need Need) []Check {
 		room(x.Host, need.Cells),
 		others(saw.Others, x.Host.CPUs),
 		stolen(saw.Steal),
-		files(saw.Files, x.AgentFiles, need.Users),
+		files(saw, x.AgentFiles, need.Users),
 		portsOf(saw.Ports),
 		disk("disk of the results", need.Free, "free some, or choose another folder with --results"),
 		disk("disk of the engine", saw.Disk, "free some where the engine keeps containers (`docker system df` shows what it holds)"),
@@ -163,6 +164,9 @@ func cpuLimit(trial *measure.ProbeTrial) Check {
 func memoryLimit(trial *measure.ProbeTrial) Check {
 	const name = "memory limit"
 	if c, ended := untried(name, trial); ended {
+		if c.State == Unfit { // the CPU limit's check has told why
+			return unseen(name, "the probe couldn't be run")
+		}
 		return c
 	}
 	exit := trial.Exit
@@ -285,24 +289,22 @@ func stolen(share *float64) Check {
 
 // files says whether as many connections as there are users can be open, at
 // either end.
-func files(service, agent *uint64, users int) Check {
+func files(saw measure.Probe, agent *uint64, users int) Check {
 	c := Check{"open files", OK, "", ""}
-	if service == nil {
+	service, agent := saw.Files, cmp.Or(agent, saw.MostFiles)
+	if service == nil || agent == nil {
 		return unseen(c.Name, "what a service may open isn't told")
-	}
-	if agent == nil { // it gets what all get, and Go raises what it may
-		agent = service
 	}
 	c.Seen = fmt.Sprintf("a service may have %s, the agent %s", Thousands(int(*service)), Thousands(int(*agent)))
 	if users > 0 {
 		c.Seen += fmt.Sprintf("; %s users need as many at either end", Thousands(users))
 	}
 	need := uint64(users + spareFiles)
+	if *agent < need {
+		c.State, c.Advice = Warned, "the agent spreads its users over more file tables, which costs CPU; raise the limit of the engine itself (LimitNOFILE)"
+	}
 	if *service < need {
 		c.State, c.Advice = Warned, fmt.Sprintf("a service that doesn't raise its own limit fails at %s connections, whatever CPU and memory it has: set default-ulimits in the engine's daemon.json where production has more", Thousands(int(*service)))
-	}
-	if *agent < need {
-		c.State, c.Advice = Warned, "the agent spreads its users over more processes; raise the limit of the engine itself (LimitNOFILE), for that costs CPU"
 	}
 	return c
 }
@@ -347,7 +349,7 @@ func clocks(x measure.Examination) Check {
 	if x.ClockWithin == 0 {
 		return unseen(c.Name, "the engine doesn't tell its time")
 	}
-	c.Seen = fmt.Sprintf("the engine's clock and ours agree within %s", Short(x.ClockOffset.Abs()+x.ClockWithin))
+	c.Seen = "the engine's clock and ours agree within " + Short(x.ClockOffset.Abs()+x.ClockWithin)
 	if off := x.ClockOffset.Abs() - x.ClockWithin; off > clockMost {
 		c.State = Warned
 		c.Seen = fmt.Sprintf("the engine's clock differs from ours by %s or more", Short(off))

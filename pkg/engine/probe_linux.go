@@ -25,7 +25,7 @@ import (
 func Probe(out io.Writer) error {
 	saw := surroundings()
 	before := look()
-	for time.Since(before.at) < burnFor { //nolint:revive // an empty loop: that is the work
+	for time.Since(before.at) < burnFor { // an empty loop: that is the work
 	}
 	after := look()
 	saw.Wall, saw.CPU = after.at.Sub(before.at), after.cpu-before.cpu
@@ -88,8 +88,8 @@ func surroundings() measure.Probe {
 		Scheduler:   text("/sys/kernel/sched_ext/state"),
 		Swap:        swap(text("/proc/swaps")),
 		Ports:       ports(text("/proc/sys/net/ipv4/ip_local_port_range")),
-		Files:       softFiles(),
 	}
+	p.Files, p.MostFiles = allowedFiles()
 	if text("/proc/stat") != "" { // else nothing of the kernel is visible
 		p.Pressure = new(text("/proc/pressure/cpu") != "")
 	}
@@ -190,35 +190,39 @@ func ports(span string) *int {
 	return new(last - first + 1)
 }
 
-// softFiles returns how many files a program may have open that is started
-// here, or nil where that can't be seen. Go raises the limit of its own process
+// allowedFiles returns how many files a program may have open that is started
+// here, and how many if it asks for more; nil where that can't be seen. Go raises the limit of its own process
 // at its start and gives what it starts the limit that it found; so another is
 // started, held by the tracer before its first instruction, and looked at.
-func softFiles() *uint64 {
+func allowedFiles() (soft, hard *uint64) {
 	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
 	child, err := os.StartProcess("/proc/self/exe", []string{"held"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	limits := text(fmt.Sprintf("/proc/%d/limits", child.Pid))
 	if child.Kill() == nil {
-		_, _ = child.Wait() //nolint:errcheck // it has told what it was for
+		_, _ = child.Wait() // it has told what it was for
 	}
 	return openFiles(limits)
 }
 
-// openFiles returns the soft limit of open files as /proc/PID/limits has it:
+// openFiles returns the limits of open files as /proc/PID/limits has them:
 //
 //	Max open files            1024                 524288               files
-func openFiles(limits string) *uint64 {
+func openFiles(limits string) (soft, hard *uint64) {
 	for line := range strings.Lines(limits) {
 		rest, ok := strings.CutPrefix(line, "Max open files")
-		if fields := strings.Fields(rest); ok && len(fields) > 0 {
-			if n, err := strconv.ParseUint(fields[0], 10, 64); err == nil {
-				return &n
-			}
+		fields := strings.Fields(rest)
+		if !ok || len(fields) < 2 {
+			continue
+		}
+		s, err := strconv.ParseUint(fields[0], 10, 64)
+		h, err2 := strconv.ParseUint(fields[1], 10, 64)
+		if err == nil && err2 == nil {
+			return &s, &h
 		}
 	}
-	return nil
+	return nil, nil
 }

@@ -20,7 +20,7 @@ type Examination struct {
 	ClockOffset time.Duration `json:"clock_offset"` // how far the engine's clock is ahead of this machine's
 	ClockWithin time.Duration `json:"clock_within"` // it is known so far to either side
 
-	AgentFiles *uint64     `json:"agent_files,omitempty"` // how many files the load agent may have open
+	AgentFiles *uint64     `json:"agent_files,omitempty"` // how many files the load agent may have open; nil: as many as any container that asks
 	Pressure   bool        `json:"pressure"`              // the pressure of a container can be read from here
 	Trial      *ProbeTrial `json:"trial,omitempty"`       // nil where no probe could be run
 }
@@ -47,10 +47,11 @@ type Probe struct {
 	Others *float64 `json:"others,omitempty"` // cores that all others used
 	Steal  *float64 `json:"steal,omitempty"`  // share that the hypervisor took, 0 to 1
 
-	Files       *uint64           `json:"files,omitempty"` // how many files a service may have open, unless it asks for more
-	Ports       *int              `json:"ports,omitempty"` // how many there are for connections from one address
-	Disk        *experiment.Bytes `json:"disk,omitempty"`  // free where the engine keeps containers
-	Swap        *experiment.Bytes `json:"swap,omitempty"`  // of the host
+	Files       *uint64           `json:"files,omitempty"`      // how many files a service may have open, unless it asks for more
+	MostFiles   *uint64           `json:"most_files,omitempty"` // how many it gets if it asks
+	Ports       *int              `json:"ports,omitempty"`      // how many there are for connections from one address
+	Disk        *experiment.Bytes `json:"disk,omitempty"`       // free where the engine keeps containers
+	Swap        *experiment.Bytes `json:"swap,omitempty"`       // of the host
 	ClockSource string            `json:"clock_source,omitempty"`
 	Scheduler   string            `json:"scheduler,omitempty"`       // whether a sched_ext scheduler is loaded: enabled, disabled; nothing where the kernel has none
 	Pressure    *bool             `json:"kernel_pressure,omitempty"` // the kernel keeps pressure
