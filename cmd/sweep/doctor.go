@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/engine"
+	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
 	"sweep/pkg/store"
 )
@@ -181,25 +181,47 @@ func printDiagnosis(w io.Writer, d diagnosis) error {
 	return err //nolint:wrapcheck // nothing to add to a closed pipe
 }
 
-// examine looks at engine and machine before a run's trials, and records what
-// it saw where they can be measured. It takes some two seconds.
-func examine(ctx context.Context, c console, eng *engine.Engine, agent *engine.Agent, results *store.Run) error {
+// examine looks at engine and machine before a run's trials, decides which
+// cores these run on, and records both. It fails where what would be measured
+// would be wrong. It takes some two seconds.
+func examine(ctx context.Context, c console, eng *engine.Engine, agent *engine.Agent, results *store.Run, e *experiment.Experiment) error {
 	x, err := eng.Examine(ctx, agent)
 	if err != nil {
 		return fmt.Errorf("examining the engine: %w", err)
 	}
-	checks := analysis.Fitness(x, analysis.Need{Users: results.Experiment.Users.Target})
+	checks := analysis.Fitness(x, analysis.Need{Users: e.Users.Target})
 	if failed := analysis.Failed(checks); len(failed) > 0 {
-		var why []string
-		for _, check := range failed {
-			why = append(why, fmt.Sprintf("%s: %s. To do: %s", check.Name, check.Seen, check.Advice))
-		}
-		return fmt.Errorf("what would be measured here would be wrong; `sweep doctor` looks again\n%s", strings.Join(why, "\n"))
+		return unfit(failed)
 	}
 	for _, check := range checks {
 		if check.State == analysis.Warned {
 			fmt.Fprintf(c.err, "Warning: %s: %s. To do: %s.\n", check.Name, check.Seen, check.Advice)
 		}
 	}
-	return results.Examined(x) //nolint:wrapcheck // says which file and what to do
+	place := results.Manifest.Placement // of the trials that are recorded already
+	if e.Placement == experiment.Separate && len(results.Manifest.Examined) == 0 {
+		place = analysis.Place(coresOf(x), e.Matrix.Cells())
+	}
+	if l, ok := analysis.Cramped(place, x.Host, e.Matrix.Cells()); ok {
+		return fmt.Errorf("this run gives its service %s, and %s needs more; --fresh places all cells anew", plural(len(place.Service), "core"), l)
+	}
+	agent.Cores = place.Generator
+	return results.Examined(x, place) //nolint:wrapcheck // says which file and what to do
+}
+
+// unfit says why nothing is measured.
+func unfit(failed []analysis.Check) error {
+	text := "what would be measured here would be wrong; `sweep doctor` looks again"
+	for _, check := range failed {
+		text += fmt.Sprintf("\n%s: %s. To do: %s", check.Name, check.Seen, check.Advice)
+	}
+	return errors.New(text)
+}
+
+// coresOf returns the host's cores, as far as they are known.
+func coresOf(x measure.Examination) [][]int {
+	if x.Trial == nil || x.Trial.Saw == nil || len(x.Trial.Saw.Cores) == 0 {
+		return analysis.Cores(x.Host.CPUs)
+	}
+	return x.Trial.Saw.Cores
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,56 @@ func TestDoctorWithoutEngine(t *testing.T) {
 	got := b.run([]string{"DOCKER_HOST=unix:///nowhere.sock"}, "doctor")
 	if got.code != exitInstrument || !strings.Contains(got.out, "✗ failure      engine ") || !strings.Contains(got.out, "unix:///nowhere.sock") {
 		t.Errorf("exit code %d: %s%s", got.code, got.out, got.err)
+	}
+}
+
+// Service and generator run where the plan says, and the manifest says which
+// cores these are.
+func TestPlacementIsPlannedAndRecorded(t *testing.T) {
+	b := newBench(t)
+	b.write("apart.yaml", "placement: separate\n"+experimentWith())
+	if got := b.run(nil, "plan", "apart.yaml"); !strings.Contains(got.out, "of its own") && !strings.Contains(got.out, "share all cores") {
+		t.Errorf("the plan is %s%s", got.out, got.err)
+	}
+	if got := b.run(nil, "run", "apart.yaml"); got.code != exitDone {
+		t.Fatalf("exit code %d: %s", got.code, got.err)
+	}
+	run, err := store.Latest(filepath.Join(b.dir, "results"), "small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := run.Experiment.Matrix.Cells()
+	if got, want := run.Manifest.Placement, analysis.Place(run.Manifest.Examined[0].Trial.Saw.Cores, cells); !reflect.DeepEqual(got, want) {
+		t.Errorf("placed on %v, want %v", got, want)
+	}
+	results, err := run.Results()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range results[0].Series.Windows {
+		if n := len(run.Manifest.Placement.Generator); n > 0 && w.Effort != nil && w.Effort.Cores > float64(n) {
+			t.Errorf("the generator had %v cores, not %d", w.Effort.Cores, n)
+		}
+	}
+}
+
+func TestPlanOfAPlacement(t *testing.T) {
+	for cpus, want := range map[int]string{
+		0: "", 1: "Service and generator share all cores: the biggest cell leaves none.",
+		2: "The service runs on 1 core, the generator on 1 core of its own.",
+		8: "The service runs on 4 cores, the generator on 4 cores of its own.",
+	} {
+		e, err := experiment.Parse("x.yaml", []byte("placement: separate\n"+experimentWith()), os.LookupEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := planTrials(e, measure.Host{CPUs: cpus}).Placement.String(); got != want {
+			t.Errorf("with %d cores: got %q, want %q", cpus, got, want)
+		}
+		e.Placement = ""
+		if got := planTrials(e, measure.Host{CPUs: cpus}).Placement; got != nil {
+			t.Errorf("nobody asked, and it plans %v", got)
+		}
 	}
 }
 

@@ -254,7 +254,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
-	if err := examine(ctx, c, eng, agent, results); err != nil {
+	if err := examine(ctx, c, eng, agent, results, e); err != nil {
 		return err
 	}
 	image := engine.Image{Ref: results.Manifest.Image, ID: results.Manifest.ImageID}
@@ -271,7 +271,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, e *experimen
 	defer show.end()
 	s := sweep.Sweep{
 		Experiment: e,
-		Service:    eng.Service(engine.Spec{Owner: owner, Image: image, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
+		Service:    eng.Service(engine.Spec{Owner: owner, Image: image, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name, Cores: results.Manifest.Placement.Service}),
 		Generator:  generator,
 		Ceiling:    ceiling,
 		Recorder:   results,

@@ -28,6 +28,8 @@ const (
 // Agent is sweep itself as an image on the engine, to be run beside a service.
 // Its methods are not for concurrent use.
 type Agent struct {
+	Cores []int // that those attached from now on may run on; none: all
+
 	engine *Engine
 	owner  Owner
 	tag    string
@@ -161,6 +163,7 @@ func (a *Agent) hostConfig(service string) *container.HostConfig {
 		SecurityOpt:    []string{"no-new-privileges"},
 		ReadonlyRootfs: true,
 	}
+	host.CpusetCpus = cpuset(a.Cores)
 	if a.files > 0 {
 		host.Ulimits = []*container.Ulimit{{Name: "nofile", Soft: a.files, Hard: a.files}}
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -90,6 +92,7 @@ func surroundings() measure.Probe {
 		Ports:       ports(text("/proc/sys/net/ipv4/ip_local_port_range")),
 	}
 	p.Files, p.MostFiles = allowedFiles()
+	p.Cores = cores("/sys/devices/system/cpu")
 	if text("/proc/stat") != "" { // else nothing of the kernel is visible
 		p.Pressure = new(text("/proc/pressure/cpu") != "")
 	}
@@ -174,6 +177,44 @@ func swap(swaps string) *experiment.Bytes {
 		all += experiment.Bytes(n) * experiment.KiB
 	}
 	return &all
+}
+
+// cores returns the host's cores, those together that share a physical one.
+// Those that are offline have no siblings.
+func cores(root string) [][]int {
+	files, err := filepath.Glob(filepath.Join(root, "cpu[0-9]*", "topology", "thread_siblings_list"))
+	if err != nil {
+		return nil
+	}
+	var all [][]int
+	for _, file := range files {
+		siblings := span(text(file))
+		if len(siblings) > 0 && !slices.ContainsFunc(all, func(c []int) bool { return c[0] == siblings[0] }) { // each tells of all
+			all = append(all, siblings)
+		}
+	}
+	slices.SortFunc(all, slices.Compare[[]int])
+	return all
+}
+
+// span reads a list of numbers as the kernel writes it: "0-2,5".
+func span(list string) []int {
+	var all []int
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, wide := strings.Cut(part, "-")
+		if !wide {
+			to = from
+		}
+		first, err := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		if err != nil || err2 != nil {
+			return nil
+		}
+		for n := first; n <= last; n++ {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // ports returns how many there are from the first to the last.

@@ -1,6 +1,10 @@
 package engine
 
 import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
 	"testing"
 
 	"sweep/pkg/experiment"
@@ -62,5 +66,36 @@ func TestTold(t *testing.T) {
 	}
 	if told("") != nil || told("{\"wall\":") != nil {
 		t.Error("a probe that was cut off told something")
+	}
+}
+
+func TestCores(t *testing.T) {
+	root := t.TempDir()
+	for cpu, siblings := range map[string]string{"cpu0": "0,2", "cpu1": "1,3", "cpu2": "0,2", "cpu3": "1,3", "cpu10": "10", "cpufreq": "0"} {
+		dir := filepath.Join(root, cpu, "topology")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "thread_siblings_list"), []byte(siblings+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := cores(root), [][]int{{0, 2}, {1, 3}, {10}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got, want := span("0-2,5"), []int{0, 1, 2, 5}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if cores(t.TempDir()) != nil || span("") != nil || span("0-x") != nil {
+		t.Error("cores that aren't told are known")
+	}
+}
+
+func TestCpuset(t *testing.T) {
+	if got := cpuset([]int{0, 2, 3}); got != "0,2,3" {
+		t.Errorf("got %q", got)
+	}
+	if got := cpuset(nil); got != "" {
+		t.Errorf("got %q", got)
 	}
 }

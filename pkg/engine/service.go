@@ -35,6 +35,7 @@ type Spec struct {
 	Env        map[string]experiment.Value // resolved under each trial's limits, added to the image's own
 	Experiment string                      // the experiment's name, for a label
 	Command    []string                    // instead of the image's own; nil: that
+	Cores      []int                       // that it may run on; none: all
 }
 
 // Service starts the service under test, a fresh container a trial. Trials
@@ -88,7 +89,9 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 	if err := s.engine.check(l); err != nil {
 		return err
 	}
-	s.id, s.warnings, err = s.engine.create(ctx, s.name, s.config(l), hostConfig(l))
+	host := hostConfig(l)
+	host.CpusetCpus = cpuset(s.spec.Cores)
+	s.id, s.warnings, err = s.engine.create(ctx, s.name, s.config(l), host)
 	if err != nil {
 		return err
 	}

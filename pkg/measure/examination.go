@@ -25,6 +25,13 @@ type Examination struct {
 	Trial      *ProbeTrial `json:"trial,omitempty"`       // nil where no probe could be run
 }
 
+// Placement is which cores service and generator may run on. Where it is zero
+// both may run on all.
+type Placement struct {
+	Service   []int `json:"service"`
+	Generator []int `json:"generator"`
+}
+
 // ProbeTrial is how a probe fared under limits: a container that takes more
 // CPU than it is granted, and then more memory.
 type ProbeTrial struct {
@@ -52,6 +59,7 @@ type Probe struct {
 	Ports       *int              `json:"ports,omitempty"`      // how many there are for connections from one address
 	Disk        *experiment.Bytes `json:"disk,omitempty"`       // free where the engine keeps containers
 	Swap        *experiment.Bytes `json:"swap,omitempty"`       // of the host
+	Cores       [][]int           `json:"cores,omitempty"`      // of the host, by number; those in one list share a physical core
 	ClockSource string            `json:"clock_source,omitempty"`
 	Scheduler   string            `json:"scheduler,omitempty"`       // whether a sched_ext scheduler is loaded: enabled, disabled; nothing where the kernel has none
 	Pressure    *bool             `json:"kernel_pressure,omitempty"` // the kernel keeps pressure

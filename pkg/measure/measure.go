@@ -364,7 +364,8 @@ type Manifest struct {
 	Seed     int64     `json:"seed"`
 	Host     Host      `json:"host"`
 
-	Examined []Examination `json:"examined,omitempty"` // one each time that the run was begun or continued
+	Examined  []Examination `json:"examined,omitempty"` // one each time that the run was begun or continued
+	Placement Placement     `json:"placement,omitzero"` // the same for all trials
 }
 
 // Same reports whether h and o would measure the same: the same machine and

@@ -85,9 +85,9 @@ func (r *Run) writeManifest() error {
 }
 
 // Examined records what was seen of engine and machine before the run was
-// begun or continued.
-func (r *Run) Examined(x measure.Examination) error {
-	r.Manifest.Examined = append(r.Manifest.Examined, x)
+// begun or continued, and on which cores its trials run.
+func (r *Run) Examined(x measure.Examination, p measure.Placement) error {
+	r.Manifest.Examined, r.Manifest.Placement = append(r.Manifest.Examined, x), p
 	return r.writeManifest()
 }
 

@@ -197,7 +197,7 @@ func TestExaminationsAreKept(t *testing.T) {
 	root := t.TempDir()
 	r := create(t, root, "20261123T101500Z")
 	for _, endpoint := range []string{"one", "two"} {
-		if err := r.Examined(measure.Examination{Endpoint: endpoint}); err != nil {
+		if err := r.Examined(measure.Examination{Endpoint: endpoint}, measure.Placement{Service: []int{0}, Generator: []int{1}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,7 +205,7 @@ func TestExaminationsAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x := back.Manifest.Examined; len(x) != 2 || x[0].Endpoint != "one" || x[1].Endpoint != "two" || back.Manifest.Host.CPUs != 2 {
+	if x := back.Manifest.Examined; len(x) != 2 || x[0].Endpoint != "one" || x[1].Endpoint != "two" || back.Manifest.Host.CPUs != 2 || back.Manifest.Placement.Generator[0] != 1 {
 		t.Errorf("the manifest is %+v", back.Manifest)
 	}
 }
