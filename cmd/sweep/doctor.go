@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -211,11 +212,11 @@ func examine(ctx context.Context, c console, eng *engine.Engine, agent *engine.A
 
 // unfit says why nothing is measured.
 func unfit(failed []analysis.Check) error {
-	text := "what would be measured here would be wrong; `sweep doctor` looks again"
+	lines := []string{"what would be measured here would be wrong; `sweep doctor` looks again"}
 	for _, check := range failed {
-		text += fmt.Sprintf("\n%s: %s. To do: %s", check.Name, check.Seen, check.Advice)
+		lines = append(lines, fmt.Sprintf("%s: %s. To do: %s", check.Name, check.Seen, check.Advice))
 	}
-	return errors.New(text)
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 // coresOf returns the host's cores, as far as they are known.

@@ -36,16 +36,16 @@ func planVerb(c console) *cli.Command {
 
 // planned is a plan as JSON.
 type planned struct {
-	Schema   string         `json:"schema"`
-	Strategy string         `json:"strategy"`
-	Preset   string         `json:"preset"`
-	Repeats  int            `json:"repeats"`
-	Seed     int64          `json:"seed"` // of the order of trials
-	Presets  []plannedWork  `json:"presets"`
+	Schema   string        `json:"schema"`
+	Strategy string        `json:"strategy"`
+	Preset   string        `json:"preset"`
+	Repeats  int           `json:"repeats"`
+	Seed     int64         `json:"seed"` // of the order of trials
+	Presets  []plannedWork `json:"presets"`
 
 	Placement *plannedPlacement `json:"placement,omitempty"` // nil where service and generator share all cores, or nothing is known of the host
 
-	Trials   []plannedTrial `json:"trials"` // the ramps, in order; with a frontier one of every cell that may come to it
+	Trials []plannedTrial `json:"trials"` // the ramps, in order; with a frontier one of every cell that may come to it
 }
 
 // plannedWork is what a preset takes, the experiment being the same otherwise.
