@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"sweep/pkg/engine"
 	"sweep/pkg/load"
 )
 
@@ -13,7 +14,11 @@ func agentVerb(c console) *cli.Command {
 		Name:   "agent",
 		Usage:  "play users as told on stdin (started by sweep itself)",
 		Hidden: true,
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "probe", Usage: "find out whether the limits of this container hold, and die of it"}},
 		Action: func(x *cli.Context) error {
+			if x.Bool("probe") {
+				return engine.Probe(c.out) //nolint:wrapcheck // says what failed
+			}
 			return load.Serve(x.Context, c.in, c.out)
 		},
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"sweep/pkg/experiment"
 	"sweep/pkg/load"
 	"sweep/pkg/measure"
-	"sweep/pkg/store"
 )
 
 // listensWithin is how long a container that has just been started may take
@@ -28,7 +26,7 @@ const listensWithin = 30 * time.Second
 
 // look looks at a running service, and adds what it saw to the facts.
 func look(ctx context.Context, w io.Writer, eng *engine.Engine, r engine.Running, f *draft.Facts) (err error) {
-	owner, release, err := lookerOwner()
+	owner, release, err := visitor("init")
 	if err != nil {
 		return err
 	}
@@ -57,25 +55,6 @@ func look(ctx context.Context, w io.Writer, eng *engine.Engine, r engine.Running
 	}
 	f.Running, f.Limits, f.Used = true, footing.Limits, footing.Used
 	return nil
-}
-
-// lookerOwner returns the owner of an agent that belongs to no run. It has a
-// folder that is locked until release, so that restore can tell whether it lives.
-func lookerOwner() (o engine.Owner, release func() error, err error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return o, nil, fmt.Errorf("asking for this host's name: %w", err)
-	}
-	dir, err := os.MkdirTemp("", "sweep-init-")
-	if err != nil {
-		return o, nil, fmt.Errorf("making a folder to lock: %w", err)
-	}
-	lock, err := store.Claim(dir)
-	if err != nil {
-		return o, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	release = func() error { return errors.Join(lock.Close(), os.RemoveAll(dir)) }
-	return engine.Owner{Run: filepath.Base(dir), Dir: dir, Host: host}, release, nil
 }
 
 // visit is one look at a service. What it does is said to told.

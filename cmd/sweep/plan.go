@@ -36,14 +36,17 @@ func planVerb(c console) *cli.Command {
 
 // planned is a plan as JSON.
 type planned struct {
-	Schema   string         `json:"schema"`
-	Strategy string         `json:"strategy"`
-	Preset   string         `json:"preset"`
-	Repeats  int            `json:"repeats"`
-	Seed     int64          `json:"seed"` // of the order of trials
-	Presets  []plannedWork  `json:"presets"`
-	Notes    []string       `json:"notes,omitempty"` // what happens to what runs already
-	Trials   []plannedTrial `json:"trials"`          // the ramps, in order; with a frontier one of every cell that may come to it
+	Schema   string        `json:"schema"`
+	Strategy string        `json:"strategy"`
+	Preset   string        `json:"preset"`
+	Repeats  int           `json:"repeats"`
+	Seed     int64         `json:"seed"` // of the order of trials
+	Presets  []plannedWork `json:"presets"`
+	Notes    []string      `json:"notes,omitempty"` // what happens to what runs already
+
+	Placement *plannedPlacement `json:"placement,omitempty"` // nil where service and generator share all cores, or nothing is known of the host
+
+	Trials []plannedTrial `json:"trials"` // the ramps, in order; with a frontier one of every cell that may come to it
 
 	known bool // what the engine's host is
 }
@@ -69,6 +72,25 @@ func (w plannedWork) String() string {
 		text = bounded(search.Bound(w.Bound), text)
 	}
 	return fmt.Sprintf("%s: %s %s", text, bound, roundly(w.Seconds))
+}
+
+// plannedPlacement is how many cores service and generator get to themselves.
+// Which ones is known when the run has looked at the host.
+type plannedPlacement struct {
+	Service   int `json:"service"`
+	Generator int `json:"generator"` // 0: none is left
+}
+
+// String says it in a sentence, or nothing where there is nothing to say.
+func (p *plannedPlacement) String() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.Generator == 0:
+		return "Service and generator share all cores: the biggest cell leaves none."
+	default:
+		return fmt.Sprintf("The service runs on %s, the generator on %s of its own.", plural(p.Service, "core"), plural(p.Generator, "core"))
+	}
 }
 
 type plannedTrial struct {
@@ -122,6 +144,9 @@ func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) 
 	case p.Repeats > 1 && !e.Search.Holds():
 		fmt.Fprintf(w, "Every cell %d times, in blocks that seed %d shuffles:\n", p.Repeats, p.Seed)
 	}
+	if text := p.Placement.String(); text != "" {
+		fmt.Fprintln(w, text)
+	}
 	wide := 16
 	for _, t := range p.Trials {
 		wide = max(wide, len(t.Limits.String()))
@@ -161,6 +186,10 @@ func planTrials(e *experiment.Experiment, host measure.Host) planned {
 		left := search.Left(&other, nil, impossible(host))
 		p.Presets = append(p.Presets, plannedWork{preset, left.Ramps, left.Holds, string(left.Bound), sweep.WorkTime(e, left).Seconds()})
 	}
+	if e.Placement == experiment.Separate && host.CPUs > 0 {
+		place := analysis.Place(analysis.Cores(host.CPUs), e.Matrix.Cells())
+		p.Placement = &plannedPlacement{len(place.Service), len(place.Generator)}
+	}
 	for _, t := range candidates(e) {
 		pt := plannedTrial{Trial: t, Skipped: analysis.Impossible(t.Limits, host), Warning: crowded(t.Limits, host)}
 		if pt.Skipped == "" {
@@ -183,7 +212,7 @@ func candidates(e *experiment.Experiment) []experiment.Trial {
 
 // crowded warns where service and generator will want the same cores.
 func crowded(l experiment.Limits, host measure.Host) string {
-	if host.CPUs == 0 || l.CPU.Float()+1 <= float64(host.CPUs) {
+	if !analysis.Crowded(l, host) {
 		return ""
 	}
 	return fmt.Sprintf("leaves the generator less than a core of the host's %d: seconds in which they fight don't count", host.CPUs)

@@ -293,6 +293,9 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
+	if err := examine(ctx, c, eng, agent, results, e); err != nil {
+		return err
+	}
 	generator := generatorOf(e, agent)
 	ceiling, err := generator.Ceiling(ctx)
 	if err != nil {
@@ -310,7 +313,10 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	defer show.end()
 	s := sweep.Sweep{
 		Experiment: e,
-		Service:    eng.Service(engine.Spec{Owner: owner, Subject: subject, From: e.Users.From, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
+		Service: eng.Service(engine.Spec{
+			Owner: owner, Subject: subject, From: e.Users.From, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name,
+			Cores: results.Manifest.Placement.Service,
+		}),
 		Generator:  generator,
 		Ceiling:    ceiling,
 		Recorder:   results,

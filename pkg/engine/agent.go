@@ -31,6 +31,8 @@ const (
 // Agent is sweep itself as an image on the engine, to be run beside a service.
 // Its methods are not for concurrent use.
 type Agent struct {
+	Cores []int // that those attached from now on may run on; none: all
+
 	engine *Engine
 	owner  Owner
 	tag    string
@@ -169,6 +171,7 @@ func (a *Agent) blueprint(t measure.Target) blueprint.Blueprint {
 	b.Host.CapDrop = []string{"ALL"}
 	b.Host.SecurityOpt = []string{"no-new-privileges"}
 	b.Host.ReadonlyRootfs = true
+	b.Host.CpusetCpus = cpuset(a.Cores)
 	if a.files > 0 {
 		b.Host.Ulimits = []*container.Ulimit{{Name: "nofile", Soft: a.files, Hard: a.files}}
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,6 +94,15 @@ func (e *Engine) check(l experiment.Limits) error {
 		return fmt.Errorf("%s CPUs is more than the engine's host has, %d", l.CPU, e.info.NCPU)
 	}
 	return nil
+}
+
+// cpuset returns cores as the engine takes them: "0,1,3"; nothing: all.
+func cpuset(cores []int) string {
+	var numbers []string
+	for _, n := range cores {
+		numbers = append(numbers, strconv.Itoa(n))
+	}
+	return strings.Join(numbers, ",")
 }
 
 // cleanup returns a context for what has to be done even though ctx has ended:

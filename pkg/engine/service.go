@@ -36,6 +36,7 @@ type Spec struct {
 	Port       int                         // that it listens on, inside its container
 	Env        map[string]experiment.Value // resolved under each trial's limits, instead of those that the subject has
 	Experiment string                      // the experiment's name, for a label
+	Cores      []int                       // that it may run on; none: all
 }
 
 // Service starts the service under test, a fresh container a trial. Trials
@@ -129,7 +130,11 @@ func (s *Service) blueprint(l experiment.Limits) blueprint.Blueprint {
 	for name, value := range s.spec.Env {
 		env[name] = value.Under(l)
 	}
-	return s.spec.Subject.of(l).With(env, labels).Under(l)
+	b := s.spec.Subject.of(l).With(env, labels).Under(l)
+	if len(s.spec.Cores) > 0 {
+		b.Host.CpusetCpus = cpuset(s.spec.Cores)
+	}
+	return b
 }
 
 // discarded returns an error where the engine's warnings at creation say that
@@ -209,8 +214,8 @@ func (s *Service) locate(c container.InspectResponse) error {
 			s.network, s.ip = name, ip
 		}
 	}
-	if s.spec.From == experiment.FromHost && !strings.HasPrefix(s.engine.docker.DaemonHost(), "unix://") {
-		return fmt.Errorf("the engine at %s is on another host, so the load can't come from this one; write users.from: network", s.engine.docker.DaemonHost())
+	if s.spec.From == experiment.FromHost && s.engine.endpoint.scheme() != "unix" {
+		return fmt.Errorf("the engine at %s is on another host, so the load can't come from this one; write users.from: network", s.engine.Endpoint())
 	}
 	if s.ip == "" && s.spec.From != "" && s.spec.From != experiment.FromService {
 		return fmt.Errorf("it has no address of its own in network mode %s, so the load can't come from outside; write users.from: service", c.HostConfig.NetworkMode)

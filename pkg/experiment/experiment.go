@@ -31,9 +31,14 @@ type Experiment struct {
 	Search    Search    `yaml:"search" doc:"which trials to run"`
 	Price     Price     `yaml:"price" doc:"what an hour of each resource costs; only their ratio matters for the answer"`
 	Generator Generator `yaml:"generator" doc:"what makes the load: native, or a Locust cluster"`
+	Placement string    `yaml:"placement,omitempty" enum:"shared,separate" doc:"which cores service and generator run on: any (shared, the default), or each its own, where the host has enough (separate); a service may then see fewer CPUs"`
 
 	secrets map[string]string // what Values took from the environment, by name
 }
+
+// Separate is the Placement of service and generator on cores of their own;
+// without a Placement both run on any.
+const Separate = "separate"
 
 // Service says what is under test and when it is ready.
 type Service struct {

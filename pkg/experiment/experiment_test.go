@@ -108,6 +108,8 @@ func TestDigest(t *testing.T) {
 		{"timeout: 5s", "timeout: 5000ms, method: GET", true},
 		{"version: 1", "version: 1\nobjective: {p99: 2s}\nprice: {cpu_hour: 1}\nsearch: {seed: 2}\ngenerator: native", true},
 		{"port: 80", "port: 80, env: {}", true},
+		{"version: 1", "version: 1\nplacement: shared", true},
+		{"version: 1", "version: 1\nplacement: separate", false},
 		{"port: 80", "port: 81", false},
 		{"port: 80", "port: 80, env: {A: b}", false},
 		{"timeout: 5s", "timeout: 6s", false},

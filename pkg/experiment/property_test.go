@@ -73,6 +73,8 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 					Contains: text.Draw(t, "contains"),
 				},
 			},
+			Placement: rapid.SampledFrom([]string{"", "separate"}).Draw(t, "placement"),
+
 			Matrix: matrices().Draw(t, "matrix"),
 			Users:  loads().Draw(t, "users"),
 			Search: experiment.Search{

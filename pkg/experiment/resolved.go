@@ -27,13 +27,13 @@ func (e *Experiment) YAML() ([]byte, error) {
 }
 
 // Digest returns a short name, in hexadecimal, of everything that makes a
-// measurement what it is: service, request, users and generator, Values as
+// measurement what it is: service, request, users, generator and placement, Values as
 // written. Trials of experiments with the same digest can stand beside each
 // other: matrix, search, objective and price say which trials there are and
 // how they are judged, not what is seen in one. What is in a feed is part of
 // it by its SHA256.
 func (e *Experiment) Digest() string {
-	measured := Experiment{Service: e.Service, Request: e.Request, Users: e.Users, Generator: e.Generator}
+	measured := Experiment{Service: e.Service, Request: e.Request, Users: e.Users, Generator: e.Generator, Placement: e.Placement}
 	text, err := json.Marshal(encode(reflect.ValueOf(measured)))
 	if err != nil {
 		panic(err) // encode returns nothing that JSON lacks

@@ -57,6 +57,9 @@ func (d *decoder) check(e *Experiment) {
 	d.checkObjective(e)
 	d.checkSearch(&e.Search)
 	d.checkPrice(&e.Price)
+	if e.Placement != Separate {
+		e.Placement = "" // as where the file doesn't say: nothing has changed for runs that were made before it could
+	}
 	if l := e.Generator.Locust; l != nil {
 		otherwise(d, "generator.locust.workers", &l.Workers, 1)
 		d.demand(l.Workers >= 1, "generator.locust.workers", "is %d, but there must be at least 1", l.Workers)

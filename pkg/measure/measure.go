@@ -366,7 +366,9 @@ type Manifest struct {
 	Seed      int64     `json:"seed"`
 	Host      Host      `json:"host"`
 
-	Images map[string]Image `json:"images,omitempty"` // instead of Image, ImageID and Digests where cells set theirs: by the names that they give
+	Images    map[string]Image `json:"images,omitempty"`   // instead of Image, ImageID and Digests where cells set theirs: by the names that they give
+	Examined  []Examination    `json:"examined,omitempty"` // one each time that the run was begun or continued
+	Placement Placement        `json:"placement,omitzero"` // the same for all trials
 }
 
 // Image is what a service is started from.

@@ -116,7 +116,7 @@ func (r Run) besides() []string {
 			items = append(items, fmt.Sprintf("%s: %s", c.Trial.Limits, note))
 		}
 	}
-	for _, warning := range r.Surface.Warnings {
+	for _, warning := range r.warnings() {
 		items = append(items, clean(warning, lineLength))
 	}
 	return items

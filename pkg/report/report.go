@@ -26,6 +26,11 @@ type Run struct {
 	Surface    analysis.Surface
 }
 
+// warnings returns what to know of the whole run.
+func (r Run) warnings() []string {
+	return slices.Concat(r.Surface.Warnings, analysis.Shortcomings(r.Manifest.Examined))
+}
+
 // The names of the files that [Write] makes, besides those of the ramps.
 const (
 	MarkdownFile = "report.md"

@@ -114,7 +114,7 @@ type (
 func JSON(w io.Writer, r Run) error {
 	s := summary{
 		Schema: Schema, Experiment: r.Surface.Experiment, Run: r.ID, TargetUsers: r.Surface.Target,
-		Cells: []summaryCell{}, Frontier: []summaryLimits{}, Answer: r.Surface.Answer, Warnings: list(r.Surface.Warnings),
+		Cells: []summaryCell{}, Frontier: []summaryLimits{}, Answer: r.Surface.Answer, Warnings: list(r.warnings()),
 	}
 	if r.open() {
 		s.Unit = r.Experiment.Users.Unit()

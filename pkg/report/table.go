@@ -164,7 +164,7 @@ func (r Run) beneath() []string {
 			lines = append(lines, fmt.Sprintf("%s: %s", c.Trial.Limits, note))
 		}
 	}
-	for _, warning := range r.Surface.Warnings {
+	for _, warning := range r.warnings() {
 		lines = append(lines, "warning: "+clean(warning, lineLength))
 	}
 	return append(lines, "", clean(r.Surface.Answer, lineLength))

@@ -99,6 +99,13 @@ func (r *Run) Use(images map[string]measure.Image) error {
 	return r.writeManifest()
 }
 
+// Examined records what was seen of engine and machine before the run was
+// begun or continued, and on which cores its trials run.
+func (r *Run) Examined(x measure.Examination, p measure.Placement) error {
+	r.Manifest.Examined, r.Manifest.Placement = append(r.Manifest.Examined, x), p
+	return r.writeManifest()
+}
+
 // Ask records the experiment that the run answers. A run that is continued
 // may be asked for other cells or judged by another objective.
 func (r *Run) Ask(e *experiment.Experiment) error {

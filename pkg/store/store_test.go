@@ -226,3 +226,48 @@ func TestAGuardIsKnownByItsLock(t *testing.T) {
 		t.Errorf("%v; guarded %t, abandoned %t", err, store.Guarded(dir), store.Abandoned(dir))
 	}
 }
+
+func TestExaminationsAreKept(t *testing.T) {
+	root := t.TempDir()
+	r := create(t, root, "20261123T101500Z")
+	for _, endpoint := range []string{"one", "two"} {
+		if err := r.Examined(measure.Examination{Endpoint: endpoint}, measure.Placement{Service: []int{0}, Generator: []int{1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back, err := store.Open(r.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := back.Manifest.Examined; len(x) != 2 || x[0].Endpoint != "one" || x[1].Endpoint != "two" || back.Manifest.Host.CPUs != 2 || back.Manifest.Placement.Generator[0] != 1 {
+		t.Errorf("the manifest is %+v", back.Manifest)
+	}
+}
+
+func TestWhatIsClaimedIsNotAbandoned(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := store.Claim(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if store.Abandoned(dir) {
+		t.Error("abandoned while it is claimed")
+	}
+	if _, err := store.Claim(dir); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("claimed twice: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !store.Abandoned(dir) {
+		t.Error("not abandoned once it is given up")
+	}
+}
+
+// The folder of results needn't be there yet.
+func TestFree(t *testing.T) {
+	free, err := store.Free(filepath.Join(t.TempDir(), "not", "made", "yet"))
+	if err != nil || free == nil || *free <= 0 {
+		t.Errorf("got %v, %v", free, err)
+	}
+}
