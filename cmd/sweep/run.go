@@ -116,7 +116,7 @@ func run(ctx context.Context, c console, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	subject, err := eng.Find(ctx, e.Service)
+	subject, err := eng.Find(ctx, e.Service, filepath.Dir(o.file))
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -274,7 +274,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err := plan.Reaches(ceiling); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	if err := subject.Take(ctx, owner); err != nil {
+	if err := subject.Take(ctx, owner, func(what string) { fmt.Fprintf(c.err, "%s.\n", what) }); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer func() { err = errors.Join(err, release(ctx, c.err, subject, owner)) }()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/docker/docker/api/types/container"
@@ -20,11 +21,14 @@ type Subject struct {
 	engine    *Engine
 	blueprint blueprint.Blueprint
 	original  *container.InspectResponse // the container in whose place it runs, or nil
+	project   *project                   // the Compose project that it is of, or nil
 }
 
-// Find finds the service of an experiment.
-func (e *Engine) Find(ctx context.Context, s experiment.Service) (*Subject, error) {
+// Find finds the service of an experiment, whose file is in a folder.
+func (e *Engine) Find(ctx context.Context, s experiment.Service, folder string) (*Subject, error) {
 	switch {
+	case s.Compose != nil:
+		return e.findProject(ctx, *s.Compose, folder, func(string) {})
 	case s.Container != "":
 		return e.findContainer(ctx, s.Container)
 	case s.Image != "":
@@ -46,24 +50,48 @@ func (e *Engine) subject(image Image) *Subject {
 // Digest returns a short name of what its containers are made from, but for
 // limits and environment of the experiment. Trials of subjects that differ in
 // it can't stand beside each other.
-func (s *Subject) Digest() string { return s.blueprint.Digest() }
+func (s *Subject) Digest() string {
+	if s.project != nil {
+		return s.project.digest(s.blueprint)
+	}
+	return s.blueprint.Digest()
+}
 
 // Take makes room for the service: the container in whose place it runs is
-// stopped. From then on the engine itself knows what there is to put back,
-// whatever becomes of this process: [Engine.Clean] does it. After an error
-// nothing is left to release.
-func (s *Subject) Take(ctx context.Context, owner Owner) error {
-	if s.original == nil {
-		return nil
+// stopped, and what it depends on is started; say is told how that goes. From
+// then on the engine itself knows what there is to put back, whatever becomes
+// of this process: [Engine.Clean] does it. After an error nothing is left to
+// release.
+func (s *Subject) Take(ctx context.Context, owner Owner, say func(string)) error {
+	switch {
+	case s.original != nil:
+		return s.engine.park(ctx, owner, *s.original)
+	case s.project != nil:
+		if err := s.engine.bringUp(ctx, owner, s.project, say); err != nil {
+			return errors.Join(err, s.engine.takeDown(ctx, owner))
+		}
 	}
-	return s.engine.park(ctx, owner, *s.original)
+	return nil
+}
+
+// made returns what containers are made from once the subject is taken. The
+// error is that what it depends on is not there any more.
+func (s *Subject) made(ctx context.Context) (blueprint.Blueprint, error) {
+	if s.project == nil {
+		return s.blueprint, nil
+	}
+	return s.blueprint.Renamed(s.project.networks, s.project.volumes), s.project.stands(ctx, s.engine)
 }
 
 // Release puts back what Take changed, even though ctx has ended, and returns
 // what is not as it was.
 func (s *Subject) Release(ctx context.Context, owner Owner) (changed []string, err error) {
-	if s.original == nil {
+	switch {
+	case s.original != nil:
+		return s.engine.putBack(ctx, owner, *s.original)
+	case s.project != nil:
+		return nil, s.engine.takeDown(ctx, owner)
+	default:
 		return nil, nil
 	}
-	return s.engine.putBack(ctx, owner, *s.original)
 }

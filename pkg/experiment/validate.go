@@ -37,7 +37,6 @@ var unsupported = []struct { //nolint:gochecknoglobals // a table
 	used        func(*Experiment) bool
 }{
 	{"service.build", "", func(e *Experiment) bool { return e.Service.Build != nil }},
-	{"service.compose", "", func(e *Experiment) bool { return e.Service.Compose != nil }},
 	{"users.from", "network ", func(e *Experiment) bool { return e.Users.From == "network" }},
 	{"users.from", "host ", func(e *Experiment) bool { return e.Users.From == "host" }},
 	{"generator.locust", "", func(e *Experiment) bool { return e.Generator.Locust != nil }},
@@ -115,6 +114,9 @@ func (d *decoder) checkService(s *Service) {
 	d.oneOf("service", false, "image", "build", "compose", "container")
 	d.demand(s.Image != "" || !d.given("service.image"), "service.image", "is empty")
 	d.demand(s.Container != "" || !d.given("service.container"), "service.container", "is empty")
+	if c := s.Compose; c != nil {
+		d.checkCompose(*c)
+	}
 	d.demand(s.Port >= 1 && s.Port <= 65535, "service.port", "%d is not a port; write one from 1 to 65535", s.Port)
 	for name := range s.Env {
 		d.demand(isVariable(strings.NewReplacer(".", "_", "-", "_").Replace(name)), "service.env."+name, "%q can't name an environment variable", name)
@@ -124,6 +126,14 @@ func (d *decoder) checkService(s *Service) {
 	if d.given("service.ready.path") {
 		d.checkURLPath("service.ready.path", s.Ready.Path)
 	}
+}
+
+func (d *decoder) checkCompose(c Compose) {
+	d.oneOf("service.compose", false, "file", "files")
+	d.demand(c.File != "" || !d.given("service.compose.file"), "service.compose.file", "is empty")
+	d.demand(len(c.Files) > 0 || !d.given("service.compose.files"), "service.compose.files", "is empty")
+	d.demand(!slices.Contains(c.Files, ""), "service.compose.files", "has an empty name in it")
+	d.demand(c.Service != "" || !d.given("service.compose.service"), "service.compose.service", "is empty")
 }
 
 func (d *decoder) checkRequest(r *Request) {
