@@ -56,7 +56,7 @@ var serviceRules = map[string]rule{ //nolint:gochecknoglobals // a table
 	"shm_size": honour, "tmpfs": honour, "storage_opt": honour, "runtime": honour, "device_cgroup_rules": honour,
 	"annotations": honour, "oom_score_adj": honour, "scale": honour, "restart": honour,
 
-	"env_file": ignore("what is in it is in the environment"), "env_file.path": honour, "env_file.required": honour, "env_file.format": honour,
+	"env_file":    ignore("what is in it is in the environment"),
 	"extends":     ignore("it was resolved while the file was read"),
 	"profiles":    ignore("they were resolved while the file was read"),
 	"labels":      ignore(ownLabels),
