@@ -293,7 +293,7 @@ func (e *Engine) startDependency(ctx context.Context, owner Owner, p *project, d
 	}
 	b := d.Blueprint
 	b.Config.Image = p.images[d.Name]
-	say(fmt.Sprintf("starting %s", d.Name))
+	say("starting " + d.Name)
 	id, _, err := e.create(ctx, owner.name(d.Name), b.Renamed(p.networks, p.volumes).With(nil, owner.labels(roleDependency)))
 	if err != nil {
 		return "", fmt.Errorf("dependency %s: %w", d.Name, err)

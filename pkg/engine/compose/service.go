@@ -326,16 +326,16 @@ func bind(h *container.HostConfig, v types.ServiceVolumeConfig) {
 		})
 		return
 	}
-	mode := "rw"
+	mode := []string{"rw"}
 	if v.ReadOnly {
-		mode = "ro"
+		mode[0] = "ro"
 	}
 	for _, option := range []string{b.SELinux, b.Propagation} {
 		if option != "" {
-			mode += "," + option
+			mode = append(mode, option)
 		}
 	}
-	h.Binds = append(h.Binds, v.Source+":"+v.Target+":"+mode)
+	h.Binds = append(h.Binds, v.Source+":"+v.Target+":"+strings.Join(mode, ","))
 }
 
 // readOnly returns how a secret's or config's file is mounted. Unlike a bind, a
