@@ -62,6 +62,11 @@ calibrate: engine build calibration ## hold what sweep finds against services wh
 	SWEEP=$(CURDIR)/bin/sweep go test -run '^$$' -bench '^BenchmarkCalibrate$$/$(SERVICE)' -benchtime 1x \
 		-timeout 120m ./cmd/sweep -rounds $(ROUNDS) $(if $(PRESET),-preset $(PRESET)) -keep '$(if $(KEEP),$(abspath $(KEEP)))'
 
+KILLS := 50
+.PHONY: kill
+kill: engine build predictor ## kill sweep at fifty moments, and see that the container in whose place it was is as it was (about ten minutes)
+	go test -count=1 -v -run '^TestASweepThatIsKilledPutsTheContainerBack$$' -timeout 60m ./cmd/sweep -kills $(KILLS)
+
 # Pinned too, and programs of their own: nothing of them is linked into ours.
 $(K6):
 	GOBIN=$(CURDIR)/bin/tools go install go.k6.io/k6@$(lastword $(subst -v, v,$(notdir $@)))

@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 const small = `version: 1
 name: small
 service:
-  image: @IMAGE@
+  @KIND@: @IMAGE@
   port: @PORT@
   ready: {path: /health, within: @WITHIN@}
   env: {SECRET: "${SECRET:-none}"}
@@ -62,7 +62,7 @@ request:
   body: '{"features": [12.5, 3, 17.5]}'
   expect: {contains: prediction}
 matrix: {cpus: [@CPUS@], memory: [@MEMORY@]}
-users: {target: @TARGET@, ramp: @RAMP@, hold: @HOLD@, settle: 1s, wait: {constant: @WAIT@}}
+users: {target: @TARGET@, ramp: @RAMP@, hold: @HOLD@, settle: 1s, wait: {constant: @WAIT@}, from: @FROM@}
 search: {preset: @PRESET@, precision: 30%}
 `
 
@@ -90,7 +90,7 @@ func (b *bench) ask(settings ...string) {
 // experimentWith returns the small experiment with settings.
 func experimentWith(settings ...string) string {
 	defaults := []string{
-		"IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "HOLD=2s", "WAIT=500ms", "PRESET=quick",
+		"KIND=image", "IMAGE=sweep/predictor:dev", "PORT=8000", "WITHIN=20s", "CPUS=0.25", "MEMORY=100M", "TARGET=60", "RAMP=2s", "HOLD=2s", "WAIT=500ms", "FROM=service", "PRESET=quick",
 	}
 	text := small
 	for _, s := range append(settings, defaults...) { // the first that names a key wins
@@ -401,7 +401,12 @@ func TestCellsBeyondTheHostAreNotRunAndSaid(t *testing.T) {
 // started runs a long experiment until it loads the service.
 func (b *bench) started(env ...string) (*exec.Cmd, *output) {
 	b.t.Helper()
-	b.ask("RAMP=40s", "MEMORY=100M, 120M")
+	return b.startedWith(nil, env...)
+}
+
+func (b *bench) startedWith(settings []string, env ...string) (*exec.Cmd, *output) {
+	b.t.Helper()
+	b.ask(append(settings, "RAMP=40s", "MEMORY=100M, 120M")...)
 	cmd := b.command(env, "run", "small.yaml")
 	out := &output{}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -452,13 +457,33 @@ func TestCtrlCCleansUpAndSaysHowToGoOn(t *testing.T) {
 	b.expectNothingLeft()
 }
 
-func TestAKilledRunIsCleanedUpByTheNext(t *testing.T) {
-	b := newBench(t)
-	cmd, _ := b.started()
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+func TestTheLoadMayComeFromOutside(t *testing.T) {
+	for _, from := range []string{"network", "host"} {
+		b := newBench(t, "FROM="+from)
+		if s := b.sweep(); s.Cells[0].Outcome != "passed" {
+			t.Errorf("%s: %+v", from, s)
+		}
+		trial, err := os.ReadFile(filepath.Join(b.runDir(), "trials/0.25cpu-100M-1.json"))
+		if err != nil || bytes.Contains(trial, []byte("listen_overflows")) {
+			t.Errorf("%s: %v; it tells of a network namespace that it isn't in", from, err)
+		}
 	}
-	_ = cmd.Wait()
+}
+
+func TestAKilledRunIsCleanedUpByItsGuard(t *testing.T) {
+	b := newBench(t)
+	cmd, out := b.started()
+	_ = cmd.Process.Signal(syscall.SIGKILL)
+	_ = cmd.Wait() // for the guard too, which has the same standard error
+	if !strings.Contains(out.String(), "sweep was killed: removed ") {
+		t.Errorf("the guard said:\n%s", out)
+	}
+	b.expectNothingLeft()
+}
+
+func TestARunWhoseGuardIsKilledTooIsCleanedUpByTheNext(t *testing.T) {
+	b := newBench(t)
+	b.killed()
 	if b.ours() == "" {
 		t.Fatal("nothing is left to clean up")
 	}
@@ -466,23 +491,49 @@ func TestAKilledRunIsCleanedUpByTheNext(t *testing.T) {
 		t.Errorf("restore: exit %d: %s%s", o.code, o.out, o.err)
 	}
 	b.expectNothingLeft()
-	if o := b.run(nil, "restore"); o.code != 0 || o.out != "nothing to remove\n" {
+	if o := b.run(nil, "restore"); o.code != 0 || o.out != "nothing to put back\n" {
 		t.Errorf("restore a second time: exit %d: %s%s", o.code, o.out, o.err)
 	}
 
-	cmd, _ = b.started()
-	_ = cmd.Process.Signal(syscall.SIGKILL)
-	_ = cmd.Wait()
+	b.killed()
 	b.ask()
-	if o := b.run(nil, "run", "small.yaml", "--quiet"); o.code != 0 || !strings.Contains(o.err, "left by a run that was killed") {
+	if o := b.run(nil, "run", "small.yaml", "--quiet"); o.code != 0 || !strings.Contains(o.err, "had left something behind") {
 		t.Errorf("the next run: exit %d: %s", o.code, o.err)
 	}
+}
+
+// killed runs a long experiment and kills it and its guard, as a power cut
+// does.
+func (b *bench) killed(settings ...string) {
+	b.t.Helper()
+	cmd, _ := b.startedWith(settings)
+	guards, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ended := 0
+	for _, path := range guards {
+		line, _ := os.ReadFile(path) // it may have ended meanwhile
+		if !bytes.Contains(line, []byte("\x00guard\x00"+b.dir)) {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			b.t.Fatal(err)
+		}
+		ended++
+	}
+	if ended != 1 {
+		b.t.Fatalf("%d guards", ended)
+	}
+	_ = cmd.Process.Signal(syscall.SIGKILL)
+	_ = cmd.Wait()
 }
 
 func TestALivingRunIsNotCleanedUpByAnother(t *testing.T) {
 	b := newBench(t)
 	cmd, out := b.started()
-	if o := b.run(nil, "restore"); o.code != 0 || o.out != "nothing to remove\n" {
+	if o := b.run(nil, "restore"); o.code != 0 || o.out != "nothing to put back\n" {
 		t.Errorf("exit %d: %s%s", o.code, o.out, o.err)
 	}
 	if o := b.run(nil, "run", "small.yaml"); o.code != 1 || !strings.Contains(o.err, "another sweep is at work on this run") {

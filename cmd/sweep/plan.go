@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -42,7 +43,10 @@ type planned struct {
 	Repeats  int            `json:"repeats"`
 	Seed     int64          `json:"seed"` // of the order of trials
 	Presets  []plannedWork  `json:"presets"`
-	Trials   []plannedTrial `json:"trials"` // the ramps, in order; with a frontier one of every cell that may come to it
+	Notes    []string       `json:"notes,omitempty"` // what happens to what runs already
+	Trials   []plannedTrial `json:"trials"`          // the ramps, in order; with a frontier one of every cell that may come to it
+
+	known bool // what the engine's host is
 }
 
 // plannedWork is what a preset takes, the experiment being the same otherwise.
@@ -80,8 +84,9 @@ func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	host, hostErr := thisHost(ctx)
+	host, notes, hostErr := look(ctx, e, filepath.Dir(file))
 	p := planTrials(e, host)
+	p.Notes, p.known = notes, host.CPUs > 0
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
@@ -100,8 +105,15 @@ func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) 
 		}
 		fmt.Fprintf(w, "%s %-8s %s\n", chosen, work.Preset, work)
 	}
-	if hostErr != nil {
+	switch {
+	case hostErr == nil:
+	case p.known:
+		fmt.Fprintf(w, "It can't be run yet: %v\n", hostErr)
+	default:
 		fmt.Fprintf(w, "The engine didn't answer, so nothing is said of what it can't do: %v\n", hostErr)
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintln(w, note)
 	}
 	switch {
 	case search.Frontier(e) && e.Search.Holds():
@@ -174,13 +186,23 @@ func crowded(l experiment.Limits, host measure.Host) string {
 	return fmt.Sprintf("leaves the generator less than a core of the host's %d: seconds in which they fight don't count", host.CPUs)
 }
 
-func thisHost(ctx context.Context) (measure.Host, error) {
+// look asks the engine for its host, and for what it would mean to run the
+// experiment there, whose file is in a folder. It touches nothing.
+func look(ctx context.Context, e *experiment.Experiment, folder string) (measure.Host, []string, error) {
 	eng, err := engine.Connect(ctx)
 	if err != nil {
-		return measure.Host{}, err //nolint:wrapcheck // says what to do
+		return measure.Host{}, nil, err //nolint:wrapcheck // says what to do
 	}
-	defer eng.Close()    //nolint:errcheck // nothing is under way any more
-	return eng.Host(ctx) //nolint:wrapcheck // says what failed
+	defer eng.Close() //nolint:errcheck // nothing is under way any more
+	host, err := eng.Host(ctx)
+	if err != nil {
+		return host, nil, err //nolint:wrapcheck // says what failed
+	}
+	subject, err := eng.Find(ctx, e.Service, folder)
+	if err != nil {
+		return host, nil, err //nolint:wrapcheck // says what to do
+	}
+	return host, subject.Notes, nil
 }
 
 func roundly(seconds float64) time.Duration {

@@ -265,12 +265,12 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
-	generator := &load.Remote{Attach: agent.Attach, Plan: planner(e)}
+	generator := generatorOf(e, agent)
 	ceiling, err := generator.Ceiling(ctx)
 	if err != nil {
 		return fmt.Errorf("finding the generator's ceiling: %w", err)
 	}
-	plan := generator.Plan(measure.Target{})
+	plan := planner(e)(measure.Target{})
 	if err := plan.Reaches(ceiling); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -282,7 +282,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	defer show.end()
 	s := sweep.Sweep{
 		Experiment: e,
-		Service:    eng.Service(engine.Spec{Owner: owner, Subject: subject, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
+		Service:    eng.Service(engine.Spec{Owner: owner, Subject: subject, From: e.Users.From, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name}),
 		Generator:  generator,
 		Ceiling:    ceiling,
 		Recorder:   results,
@@ -306,6 +306,19 @@ func release(ctx context.Context, w io.Writer, subject *engine.Subject, owner en
 		fmt.Fprintf(w, "%v.\n", err)
 	}
 	return nil
+}
+
+// generator is what makes the load, and knows how much it can make.
+type generator interface {
+	sweep.Generator
+	Ceiling(ctx context.Context) (requestsPerSecond float64, err error)
+}
+
+func generatorOf(e *experiment.Experiment, agent *engine.Agent) generator {
+	if e.Users.From == experiment.FromHost {
+		return &load.Local{Plan: planner(e)}
+	}
+	return &load.Remote{Attach: agent.Attach, Plan: planner(e)}
 }
 
 // planner returns what to do with a fresh start of the service. That the

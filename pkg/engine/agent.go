@@ -17,6 +17,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"sweep/pkg/engine/blueprint"
+	"sweep/pkg/measure"
 )
 
 const (
@@ -80,9 +81,9 @@ func (a *Agent) Remove(ctx context.Context) error {
 	return nil
 }
 
-// Attach starts an agent in the network namespace of a running container,
-// named by its id, or where that is empty in one of its own, with loopback
-// alone. What is written to the connection is the agent's standard
+// Attach starts an agent where a target's load comes from: in the network
+// namespace of its container, or beside it on a network of its, or where there
+// is no container in a namespace of its own, with loopback alone. What is written to the connection is the agent's standard
 // input, what is read its standard output. Reading ends with io.EOF where the
 // agent ended well, else with an error that has its exit code and the last
 // 4 KiB of its standard error. Closing the connection ends the agent and
@@ -90,23 +91,23 @@ func (a *Agent) Remove(ctx context.Context) error {
 //
 // The agent outlives ctx. A service that has died can't be attached to; its
 // target's Down tells that from an engine that fails.
-func (a *Agent) Attach(ctx context.Context, service string) (io.ReadWriteCloser, error) {
-	c, err := a.attach(ctx, service)
+func (a *Agent) Attach(ctx context.Context, t measure.Target) (io.ReadWriteCloser, error) {
+	c, err := a.attach(ctx, t)
 	if err != nil && a.files > 0 && strings.Contains(err.Error(), "rlimit") {
 		// The engine itself isn't allowed as many. Its default then is the
 		// best there is: Go programs raise their soft limit to the hard one.
 		a.files = 0
-		c, err = a.attach(ctx, service)
+		c, err = a.attach(ctx, t)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run an agent beside container %.12s: %w", cmp.Or(service, "none"), err)
+		return nil, fmt.Errorf("run an agent beside container %.12s: %w", cmp.Or(t.Container, "none"), err)
 	}
 	return c, nil
 }
 
-func (a *Agent) attach(ctx context.Context, service string) (_ *connection, err error) {
-	name := safe(fmt.Sprintf("sweep-%s-agent-%.12s", a.owner.Run, cmp.Or(service, "alone")))
-	id, _, err := a.engine.create(ctx, name, a.blueprint(service))
+func (a *Agent) attach(ctx context.Context, t measure.Target) (_ *connection, err error) {
+	name := safe(fmt.Sprintf("sweep-%s-agent-%.12s", a.owner.Run, cmp.Or(t.Container, "alone")))
+	id, _, err := a.engine.create(ctx, name, a.blueprint(t))
 	if err != nil {
 		return nil, err
 	}
@@ -139,17 +140,23 @@ func (a *Agent) attach(ctx context.Context, service string) (_ *connection, err 
 	return c, nil
 }
 
-func (a *Agent) blueprint(service string) blueprint.Blueprint {
-	network := container.NetworkMode("container:" + service)
-	if service == "" {
-		network = "none"
-	}
+func (a *Agent) blueprint(t measure.Target) blueprint.Blueprint {
 	b := blueprint.FromImage(a.tag).With(nil, a.owner.labels(roleAgent))
 	// StdinOnce: the end of this process is the end of the agent's input, and
 	// so of the agent.
 	b.Config.OpenStdin, b.Config.StdinOnce = true, true
 	b.Config.AttachStdin, b.Config.AttachStdout, b.Config.AttachStderr = true, true, true
-	b.Host.NetworkMode = network
+	switch {
+	case t.Container == "":
+		b.Host.NetworkMode = "none"
+	case t.Network == "":
+		b.Host.NetworkMode = container.NetworkMode("container:" + t.Container)
+	default:
+		b.Host.NetworkMode = container.NetworkMode(t.Network)
+		// A connection to one address takes a port, and there are more users
+		// than the 28,232 ports of the default.
+		b.Host.Sysctls = map[string]string{"net.ipv4.ip_local_port_range": "1024 65535"}
+	}
 	b.Host.AutoRemove = true
 	b.Host.LogConfig = container.LogConfig{Type: "none"} // what it says is read, not kept
 	b.Host.CapDrop = []string{"ALL"}

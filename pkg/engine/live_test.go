@@ -386,7 +386,7 @@ func TestAgent(t *testing.T) {
 	}()
 	for range 2 { // the first may have learnt how many files it may open
 		began = time.Now()
-		conn, err := agent.Attach(t.Context(), target.Container)
+		conn, err := agent.Attach(t.Context(), target)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -438,7 +438,7 @@ func TestAgentNeedsService(t *testing.T) {
 	s := l.service(owner, "exit")
 	target := start(t, s, small)
 	awaitDown(t, target)
-	_, err = agent.Attach(t.Context(), target.Container)
+	_, err = agent.Attach(t.Context(), target)
 	wantError(t, err, "run an agent beside container")
 	stop(t, s)
 
@@ -460,7 +460,7 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := agent.Attach(t.Context(), target.Container)
+	conn, err := agent.Attach(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 
 	"sweep/pkg/engine/blueprint"
 )
@@ -27,8 +28,16 @@ const (
 )
 
 // findContainer finds a running container that a clone of it can take the
-// place of.
+// place of: by its name or id, or by labels, "com.docker.compose.service=api"
+// and more after commas.
 func (e *Engine) findContainer(ctx context.Context, name string) (*Subject, error) {
+	if strings.Contains(name, "=") {
+		labelled, err := e.labelled(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		name = labelled
+	}
 	c, err := e.docker.ContainerInspect(ctx, name)
 	switch {
 	case errdefs.IsNotFound(err):
@@ -37,6 +46,9 @@ func (e *Engine) findContainer(ctx context.Context, name string) (*Subject, erro
 		return nil, fmt.Errorf("look up container %s: %w", name, err)
 	case ownerOf(c.Config.Labels) != Owner{}:
 		return nil, fmt.Errorf("container %s is sweep's own; name the one that it stands in for, or run `sweep restore` if that was never put back", name)
+	}
+	if err := e.taken(ctx, c.ID, plainName(c)); err != nil {
+		return nil, err
 	}
 	b, err := blueprint.FromContainer(c)
 	if err != nil {
@@ -51,13 +63,39 @@ func (e *Engine) findContainer(ctx context.Context, name string) (*Subject, erro
 	}
 	s := &Subject{
 		Image:  Image{Ref: c.Config.Image, ID: image.ID, Digests: image.RepoDigests},
-		Notes:  []string{fmt.Sprintf("%s is stopped while a copy of it under limits takes its place, and started again at the end.", plainName(c))},
+		Notes:  []string{plainName(c) + " is stopped while a copy of it under limits takes its place, and started again at the end."},
 		engine: e, blueprint: b, original: &c,
 	}
 	for _, shared := range b.Shared() {
 		s.Notes = append(s.Notes, fmt.Sprintf("What a trial writes to %s stays there: the copy shares it.", shared))
 	}
 	return s, nil
+}
+
+// labelled returns the name of the only running container with these labels.
+func (e *Engine) labelled(ctx context.Context, labels string) (string, error) {
+	args := filters.NewArgs()
+	for label := range strings.SplitSeq(labels, ",") {
+		args.Add("label", strings.TrimSpace(label))
+	}
+	all, err := e.docker.ContainerList(ctx, container.ListOptions{Filters: args})
+	if err != nil {
+		return "", fmt.Errorf("look for containers with the labels %s: %w", labels, err)
+	}
+	var names []string
+	for _, c := range all {
+		if (ownerOf(c.Labels) == Owner{}) {
+			names = append(names, containerName(c))
+		}
+	}
+	switch len(names) {
+	case 1:
+		return names[0], nil
+	case 0:
+		return "", fmt.Errorf("no running container has the labels %s; `docker ps --filter label=...` shows those that have one", labels)
+	default:
+		return "", fmt.Errorf("%d running containers have the labels %s: %s; name one of them", len(names), labels, strings.Join(names, ", "))
+	}
 }
 
 // missingContainer returns an error that names the running containers which
@@ -131,20 +169,29 @@ func (e *Engine) leaveNote(ctx context.Context, owner Owner, c container.Inspect
 	name := noteName(c.ID)
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
-	_, err := e.createIn(ctx, name, b)
-	if err != nil && !errdefs.IsConflict(err) {
-		return container.InspectResponse{}, fmt.Errorf("leave a note of container %s: %w", plainName(c), err)
+	if _, err := e.createIn(ctx, name, b); err != nil {
+		return container.InspectResponse{}, cmp.Or(e.taken(ctx, c.ID, plainName(c)), fmt.Errorf("leave a note of container %s: %w", plainName(c), err))
 	}
-	note, inspectErr := e.docker.ContainerInspect(ctx, name)
+	note, err := e.docker.ContainerInspect(ctx, name)
+	if err != nil {
+		return note, fmt.Errorf("read the note of container %s: %w", plainName(c), err)
+	}
+	return note, nil
+}
+
+// taken returns an error where there is a note of a container, for then another
+// sweep is in its place.
+func (e *Engine) taken(ctx context.Context, id, name string) error {
+	note, err := e.docker.ContainerInspect(ctx, noteName(id))
 	switch {
-	case inspectErr != nil:
-		return note, fmt.Errorf("read the note of container %s: %w", plainName(c), inspectErr)
+	case errdefs.IsNotFound(err):
+		return nil
 	case err != nil:
-		other := ownerOf(note.Config.Labels)
-		return note, fmt.Errorf("another sweep has taken the place of container %s: run %s on %s, in %s; wait for it to end, or run `sweep restore` there if it was killed",
-			plainName(c), other.Run, other.Host, other.Dir)
+		return fmt.Errorf("read the note of container %s: %w", name, err)
 	default:
-		return note, nil
+		owner := ownerOf(note.Config.Labels)
+		return fmt.Errorf("another sweep has taken the place of container %s: run %s on %s, in %s; wait for it to end, or run `sweep restore` there if it was killed",
+			name, owner.Run, owner.Host, owner.Dir)
 	}
 }
 
@@ -159,7 +206,7 @@ func (e *Engine) unpark(ctx context.Context, note container.InspectResponse) (di
 	id, name := note.Config.Labels[labelOriginal], note.Config.Labels[labelName]
 	c, err := e.docker.ContainerInspect(ctx, id)
 	if errdefs.IsNotFound(err) {
-		return fmt.Sprintf("%s is gone: somebody has removed it, so it can't be started again", name), e.remove(ctx, note.ID)
+		return name + " is gone: somebody has removed it, so it can't be started again", e.remove(ctx, note.ID)
 	}
 	if err == nil && c.State.Running && c.State.StartedAt == note.Config.Labels[labelStarted] {
 		err = e.docker.ContainerStop(ctx, id, container.StopOptions{})

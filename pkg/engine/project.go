@@ -51,11 +51,10 @@ func (e *Engine) findProject(ctx context.Context, c experiment.Compose, folder s
 	if err != nil {
 		return nil, err //nolint:wrapcheck // names the files
 	}
-	running, err := e.composed(ctx, file.Name, c.Service)
+	running, err := e.running(ctx, file.Name, c.Service)
 	if err != nil {
 		return nil, err
 	}
-	running = slices.DeleteFunc(running, func(c container.Summary) bool { return c.State != container.StateRunning })
 	switch len(running) {
 	case 0:
 	case 1:
@@ -74,6 +73,24 @@ func (e *Engine) findProject(ctx context.Context, c experiment.Compose, folder s
 		return nil, err //nolint:wrapcheck // names the keys
 	}
 	return e.prepare(ctx, p, say)
+}
+
+// running returns the containers in which docker compose runs a service. The
+// error may be that another sweep has taken the place of one.
+func (e *Engine) running(ctx context.Context, project, service string) ([]container.Summary, error) {
+	all, err := e.composed(ctx, project, service)
+	if err != nil {
+		return nil, err
+	}
+	var out []container.Summary
+	for _, c := range all {
+		if c.State == container.StateRunning {
+			out = append(out, c)
+		} else if err := e.taken(ctx, c.ID, containerName(c)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // composed returns the containers of a service that docker compose has made.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +33,7 @@ const (
 type Spec struct {
 	Owner      Owner
 	Subject    *Subject
+	From       string                      // where the load comes from, as experiment.Users has it
 	Port       int                         // that it listens on, inside its container
 	Env        map[string]experiment.Value // resolved under each trial's limits, instead of those that the subject has
 	Experiment string                      // the experiment's name, for a label
@@ -48,6 +51,8 @@ type Service struct {
 	watch    *watch
 	meter    *meter
 	warnings []string
+	network  string // that it is found on from outside, and its address there; "" where it has none
+	ip       string
 	exit     measure.Exit // what is known so far
 }
 
@@ -59,8 +64,8 @@ func (e *Engine) Service(spec Spec) *Service { return &Service{engine: e, spec: 
 func (s *Service) Warnings() []string { return slices.Clone(s.warnings) }
 
 // Start starts a fresh container under the trial's limits and reads them back
-// from the engine. The target's address is as seen from inside the container's
-// network namespace: no port is published.
+// from the engine. The target's address is as seen from where the load comes
+// from, which is never a published port.
 //
 // A service that dies at once is no error, not even where its memory is too
 // small for the engine to start it: then the target is already down, and
@@ -76,11 +81,17 @@ func (s *Service) Start(ctx context.Context, t experiment.Trial) (measure.Target
 		_, stopErr := s.Stop(ctx)
 		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Subject.Image.Ref, t.Limits, errors.Join(err, stopErr))
 	}
-	return measure.Target{
-		Container: s.id,
-		Address:   fmt.Sprintf("127.0.0.1:%d", s.spec.Port),
-		Down:      s.watch.down,
-	}, nil
+	return s.target(), nil
+}
+
+func (s *Service) target() measure.Target {
+	t := measure.Target{Container: s.id, Down: s.watch.down}
+	host := "127.0.0.1"
+	if s.spec.From == experiment.FromNetwork || s.spec.From == experiment.FromHost {
+		host, t.Network = s.ip, s.network
+	}
+	t.Address = net.JoinHostPort(host, strconv.Itoa(s.spec.Port))
+	return t
 }
 
 func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
@@ -180,6 +191,9 @@ func (s *Service) readBack(ctx context.Context, l experiment.Limits) error {
 		s.watch.died()
 		return nil
 	}
+	if err := s.locate(c); err != nil {
+		return err
+	}
 	record, err := s.engine.stats(ctx, s.id)
 	switch {
 	case errdefs.IsNotFound(err), errdefs.IsConflict(err), err == nil && record.Read.IsZero():
@@ -189,6 +203,22 @@ func (s *Service) readBack(ctx context.Context, l experiment.Limits) error {
 	}
 	s.meter = s.engine.meter(ctx, s.id, counters(record))
 	return enforcedMemory(l.Memory, record.MemoryStats.Limit)
+}
+
+// locate finds where the service is reached from outside.
+func (s *Service) locate(c container.InspectResponse) error {
+	for _, name := range slices.Sorted(maps.Keys(c.NetworkSettings.Networks)) {
+		if ip := c.NetworkSettings.Networks[name].IPAddress; ip != "" && (s.ip == "" || name == string(c.HostConfig.NetworkMode)) {
+			s.network, s.ip = name, ip
+		}
+	}
+	if s.spec.From == experiment.FromHost && !strings.HasPrefix(s.engine.docker.DaemonHost(), "unix://") {
+		return fmt.Errorf("the engine at %s is on another host, so the load can't come from this one; write users.from: network", s.engine.docker.DaemonHost())
+	}
+	if s.ip == "" && s.spec.From != "" && s.spec.From != experiment.FromService {
+		return fmt.Errorf("it has no address of its own in network mode %s, so the load can't come from outside; write users.from: service", c.HostConfig.NetworkMode)
+	}
+	return nil
 }
 
 // enforced compares l with how the engine has configured the container.

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -38,7 +37,7 @@ func (e *Engine) Find(ctx context.Context, s experiment.Service, folder string) 
 		}
 		return e.subject(image), nil
 	default:
-		return nil, fmt.Errorf("this kind of service is not supported yet")
+		return nil, errors.New("this kind of service is not supported yet")
 	}
 }
 

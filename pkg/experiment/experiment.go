@@ -41,7 +41,7 @@ type Service struct {
 	Image     string           `yaml:"image,omitempty" doc:"an image that the engine has"`
 	Build     *Build           `yaml:"build,omitempty" doc:"an image to build first"`
 	Compose   *Compose         `yaml:"compose,omitempty" doc:"a service of a Compose project"`
-	Container string           `yaml:"container,omitempty" doc:"a running container, put back exactly as it was"`
+	Container string           `yaml:"container,omitempty" doc:"a running container, by name, id, or labels such as com.docker.compose.service=api; put back exactly as it was"`
 	Port      int              `yaml:"port" required:"true" doc:"the port that the service listens on, inside its container"`
 	Env       map[string]Value `yaml:"env,omitempty" keep:"cpus,memory_bytes" doc:"environment of the service; ${cpus} and ${memory_bytes} are its limits"`
 	Ready     Ready            `yaml:"ready,omitempty" doc:"when the service counts as started"`
@@ -186,6 +186,13 @@ type Users struct {
 	Wait     Wait     `yaml:"wait,omitempty" doc:"how long a user waits between an answer and its next request; default constant 1s; with rate there is none"`
 	From     string   `yaml:"from" enum:"service,network,host" doc:"where the load comes from: inside the service's network namespace (service, the default), beside it on its network, or this process on the host"`
 }
+
+// What Users.From may be. The first is the default.
+const (
+	FromService = "service"
+	FromNetwork = "network"
+	FromHost    = "host"
+)
 
 // Stairs climb to the target step by step.
 type Stairs struct {

@@ -37,8 +37,6 @@ var unsupported = []struct { //nolint:gochecknoglobals // a table
 	used        func(*Experiment) bool
 }{
 	{"service.build", "", func(e *Experiment) bool { return e.Service.Build != nil }},
-	{"users.from", "network ", func(e *Experiment) bool { return e.Users.From == "network" }},
-	{"users.from", "host ", func(e *Experiment) bool { return e.Users.From == "host" }},
 	{"generator.locust", "", func(e *Experiment) bool { return e.Generator.Locust != nil }},
 }
 
@@ -345,7 +343,7 @@ func (d *decoder) checkUsers(u *Users) {
 	d.demand(length <= maxLength.Seconds(), "users", "would last %.0f hours, but at most %.0f are allowed", length/3600, maxLength.Hours())
 	otherwise(d, "users.settle", &u.Settle, Duration(10*time.Second))
 	d.demand(u.Settle.Std() <= maxSettle, "users.settle", "is %s, but must be at most %s", u.Settle, Duration(maxSettle))
-	otherwise(d, "users.from", &u.From, "service")
+	otherwise(d, "users.from", &u.From, FromService)
 	if u.Open() {
 		d.demand(!d.given("users.wait"), "users.wait", "belongs to target: with a rate nobody waits for an answer")
 		return

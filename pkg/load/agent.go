@@ -140,10 +140,10 @@ func (s *sender) send(f frame) error {
 // Remote is a generator whose users are played by an agent. It is used for one
 // target at a time: Await, Run, Close.
 type Remote struct {
-	// Attach starts an agent in the container's network namespace, or in one
-	// of its own where container is empty, and returns its stdin and stdout.
-	// Closing ends the agent.
-	Attach func(ctx context.Context, container string) (io.ReadWriteCloser, error)
+	// Attach starts an agent where the target's load comes from, or for none on
+	// its own, with loopback alone, and returns its stdin and stdout. Closing
+	// ends the agent.
+	Attach func(ctx context.Context, t measure.Target) (io.ReadWriteCloser, error)
 	// Plan returns what to do with a fresh start of the service.
 	Plan func(t measure.Target) Plan
 
@@ -156,13 +156,13 @@ const silence = 30 * time.Second
 
 // Await starts the agent and waits until it sees that the target is ready.
 func (r *Remote) Await(ctx context.Context, t measure.Target) error {
-	conn, err := r.Attach(ctx, t.Container)
+	conn, err := r.Attach(ctx, t)
 	if err != nil {
 		return fmt.Errorf("starting the load agent: %w", err)
 	}
 	r.agent = &session{conn: conn, decoder: json.NewDecoder(conn)}
 	plan := r.Plan(t)
-	plan.Inside = t.Container != ""
+	plan.Inside = t.Container != "" && t.Network == ""
 	if err := r.agent.order(order{Plan: &plan}); err != nil {
 		return err
 	}
@@ -181,13 +181,13 @@ func (r *Remote) Await(ctx context.Context, t measure.Target) error {
 // Ceiling returns how many of the plan's requests a second an agent can make at
 // most, where agents are; see [Ceiling].
 func (r *Remote) Ceiling(ctx context.Context) (rate float64, err error) {
-	conn, err := r.Attach(ctx, "")
+	conn, err := r.Attach(ctx, measure.Target{})
 	if err != nil {
 		return 0, fmt.Errorf("starting the load agent: %w", err)
 	}
 	agent := &session{conn: conn, decoder: json.NewDecoder(conn)}
 	defer func() { err = errors.Join(err, agent.close()) }()
-	plan := r.Plan(measure.Target{Address: "127.0.0.1:1"})
+	plan := r.Plan(measure.Target{Address: loopback})
 	if err := agent.order(order{Ceiling: &plan}); err != nil {
 		return 0, err
 	}

@@ -45,7 +45,7 @@ type pipes struct {
 
 func (p pipes) Close() error { return p.close() }
 
-func attachInProcess(context.Context, string) (io.ReadWriteCloser, error) {
+func attachInProcess(context.Context, measure.Target) (io.ReadWriteCloser, error) {
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	go func() { outW.CloseWithError(Serve(context.Background(), inR, outW)) }()
@@ -128,8 +128,8 @@ func TestAgentSaysThatAServiceIsNotReady(t *testing.T) {
 }
 
 // scripted is an agent that says what it is told to, whatever it is asked.
-func scripted(lines string) func(context.Context, string) (io.ReadWriteCloser, error) {
-	return func(context.Context, string) (io.ReadWriteCloser, error) {
+func scripted(lines string) func(context.Context, measure.Target) (io.ReadWriteCloser, error) {
+	return func(context.Context, measure.Target) (io.ReadWriteCloser, error) {
 		return pipes{Reader: strings.NewReader(lines), Writer: io.Discard, close: func() error { return nil }}, nil
 	}
 }

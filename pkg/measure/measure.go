@@ -23,6 +23,7 @@ var ErrNotReady = errors.New("the service did not get ready")
 type Target struct {
 	Trial     experiment.Trial // whose load it is to get
 	Container string           // the container's id
+	Network   string           // the network on which the load comes from beside it; empty: it comes from inside its network namespace
 	Address   string           // host:port as seen from where the load comes from
 	Down      <-chan struct{}  // closed once the service has died
 }

@@ -192,3 +192,20 @@ func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+func TestAGuardIsKnownByItsLock(t *testing.T) {
+	r := create(t, t.TempDir(), "20261124T120000Z")
+	dir := r.Dir()
+	if store.Guarded(dir) || store.Abandoned(dir) {
+		t.Error("a run that is at work is neither guarded nor abandoned")
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.LockAsGuard(); err != nil || !store.Guarded(dir) || store.Abandoned(dir) {
+		t.Errorf("%v; guarded %t, abandoned %t", err, store.Guarded(dir), store.Abandoned(dir))
+	}
+	if err := r.Close(); err != nil || store.Guarded(dir) || !store.Abandoned(dir) {
+		t.Errorf("%v; guarded %t, abandoned %t", err, store.Guarded(dir), store.Abandoned(dir))
+	}
+}

@@ -2,6 +2,7 @@ package blueprint
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -52,11 +53,11 @@ func replaceable(c container.InspectResponse) error {
 	h := c.HostConfig
 	switch {
 	case c.State.Paused:
-		return fmt.Errorf("it is paused; `docker unpause` it first")
+		return errors.New("it is paused; `docker unpause` it first")
 	case !c.State.Running:
-		return fmt.Errorf("it is not running; start it first")
+		return errors.New("it is not running; start it first")
 	case h.AutoRemove:
-		return fmt.Errorf("it is removed as soon as it stops (--rm), so it couldn't be put back; start it without --rm, or name its image instead")
+		return errors.New("it is removed as soon as it stops (--rm), so it couldn't be put back; start it without --rm, or name its image instead")
 	case h.NetworkMode.IsContainer():
 		return fmt.Errorf("it is in the network of another container (%s), whose load would be its own; name that one", h.NetworkMode)
 	case h.PidMode.IsContainer():
