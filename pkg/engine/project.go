@@ -148,14 +148,15 @@ func (e *Engine) prepare(ctx context.Context, c compose.Project, say func(string
 
 // resolve returns the image of a service: what the engine has under its name.
 func (e *Engine) resolve(ctx context.Context, s compose.Service, _ func(string)) (Image, error) {
-	if s.Image == "" && s.Build != nil {
-		return Image{}, fmt.Errorf("service %s has no image, only a build, which is not supported yet; build it with `docker compose build` and give it an image", s.Name)
-	}
 	image, err := e.Image(ctx, s.Image)
-	if err != nil {
+	switch {
+	case err == nil:
+		return image, nil
+	case s.Build != nil:
+		return Image{}, fmt.Errorf("service %s: %w; `docker compose build %[1]s` builds it", s.Name, err)
+	default:
 		return Image{}, fmt.Errorf("service %s: %w", s.Name, err)
 	}
-	return image, nil
 }
 
 // inPlace returns the container in which docker compose runs a dependency, or

@@ -59,7 +59,7 @@ type Project struct {
 // Service is a service of a project.
 type Service struct {
 	Name       string
-	Image      string // "" where it has only a build
+	Image      string // where it has only a build: as docker compose names what it builds
 	Build      *Build
 	PullPolicy string
 	Platform   string

@@ -67,7 +67,7 @@ func (f *File) make(s types.ServiceConfig) (Service, error) {
 	if err := apart(s); err != nil {
 		return Service{}, err
 	}
-	out := Service{Name: s.Name, Image: s.Image, Build: build(s), PullPolicy: s.PullPolicy, Platform: s.Platform}
+	out := Service{Name: s.Name, Image: cmp.Or(s.Image, f.Name+"-"+s.Name), Build: build(s), PullPolicy: s.PullPolicy, Platform: s.Platform}
 	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
 		d := s.DependsOn[name]
 		out.After = append(out.After, After{Service: name, Condition: Condition(cmp.Or(d.Condition, string(Started))), Required: d.Required})
