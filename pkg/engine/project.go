@@ -68,11 +68,7 @@ func (e *Engine) findProject(ctx context.Context, c experiment.Compose, folder s
 		return nil, fmt.Errorf("docker compose runs service %s of project %s in %d containers, which would share its load; leave it one: `docker compose --project-name %[2]s up --detach --no-recreate --scale %[1]s=1 %[1]s`, with the same files",
 			c.Service, file.Name, len(running))
 	}
-	p, err := file.Project()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // names the keys
-	}
-	return e.prepare(ctx, p, say)
+	return e.prepare(ctx, file.Project(), say)
 }
 
 // running returns the containers in which docker compose runs a service. The
@@ -109,19 +105,28 @@ func (e *Engine) composed(ctx context.Context, project, service string) ([]conta
 // prepare looks up all that the project needs, and touches nothing.
 func (e *Engine) prepare(ctx context.Context, c compose.Project, say func(string)) (*Subject, error) {
 	p := &project{Project: c, images: map[string]string{}}
-	tested, err := e.resolve(ctx, c.Service, say)
-	if err != nil {
-		return nil, err
-	}
-	s := &Subject{Image: tested, Notes: slices.Clone(c.Notes), engine: e, blueprint: c.Service.Blueprint, project: p}
-	s.blueprint.Config.Image = tested.ID
+	s := &Subject{Notes: slices.Clone(c.Notes), engine: e, blueprint: c.Service.Blueprint, project: p}
+	inPlace := map[string]bool{}
 	for _, d := range c.Dependencies {
 		using, err := e.inPlace(ctx, c, d)
 		if err != nil {
 			return nil, err
 		}
 		if using != nil {
+			inPlace[d.Name] = true
 			s.Notes = append(s.Notes, fmt.Sprintf("Dependency %s is used as docker compose runs it (%s).", d.Name, containerName(*using)))
+		}
+	}
+	if err := c.Check(func(name string) bool { return inPlace[name] }); err != nil {
+		return nil, err //nolint:wrapcheck // names the keys
+	}
+	tested, err := e.resolve(ctx, c.Service, say)
+	if err != nil {
+		return nil, err
+	}
+	s.Image, s.blueprint.Config.Image = tested, tested.ID
+	for _, d := range c.Dependencies {
+		if inPlace[d.Name] {
 			continue
 		}
 		image, err := e.resolve(ctx, d, say)
@@ -130,20 +135,28 @@ func (e *Engine) prepare(ctx context.Context, c compose.Project, say func(string
 		}
 		p.images[d.Name] = image.ID
 	}
+	more, err := e.lasting(ctx, c)
+	s.Notes = append(s.Notes, more...)
+	return s, err
+}
+
+// lasting says what trials write to that outlives them. The error is that an
+// external network or volume is missing.
+func (e *Engine) lasting(ctx context.Context, c compose.Project) (notes []string, err error) {
 	if _, err := e.foundNetworks(ctx, c); err != nil {
 		return nil, err
-	}
-	for _, shared := range c.Service.Blueprint.Shared() {
-		s.Notes = append(s.Notes, fmt.Sprintf("What a trial writes to %s is there for the next one.", shared))
 	}
 	volumes, err := e.foundVolumes(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Values(volumes)) {
-		s.Notes = append(s.Notes, fmt.Sprintf("Volume %s is there already: what is written to it during the sweep stays.", name))
+	for _, shared := range c.Service.Blueprint.Shared() {
+		notes = append(notes, fmt.Sprintf("What a trial writes to %s is there for the next one.", shared))
 	}
-	return s, nil
+	for _, name := range slices.Sorted(maps.Values(volumes)) {
+		notes = append(notes, fmt.Sprintf("Volume %s is there already: what is written to it during the sweep stays.", name))
+	}
+	return notes, nil
 }
 
 // resolve returns the image of a service: what the engine has under its name.

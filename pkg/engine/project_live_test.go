@@ -25,6 +25,7 @@ services:
   api:
     image: debian:bookworm-slim
     command: [sh, -c, "getent hosts db && cat /data/ready && exec sleep 1000"]
+    stop_grace_period: 1s
     volumes: [data:/data]
     ports: ["1:1"]
     labels: {someone.elses: proxy}
@@ -233,7 +234,12 @@ func TestWhatComposeRunsIsUsedInPlace(t *testing.T) {
 
 	// Where it runs the service itself, that one is parked.
 	dockerCompose(t, dir, "up", "--detach", "api")
-	if s := found(t, l, asked, dir); s.original == nil || !strings.Contains(strings.Join(s.Notes, " "), "docker compose runs it") {
-		t.Errorf("got %+v", s)
+	subject = found(t, l, asked, dir)
+	if subject.original == nil || !strings.Contains(strings.Join(subject.Notes, " "), "docker compose runs it") {
+		t.Errorf("got %+v", subject)
+	}
+	take(t, l, owner, subject)
+	if _, err := l.engine.Find(t.Context(), asked, dir); err == nil || !strings.Contains(err.Error(), "another sweep has taken the place") {
+		t.Errorf("a second sweep of it: %v", err)
 	}
 }

@@ -54,6 +54,8 @@ type Project struct {
 	Networks     []Network
 	Volumes      []Volume
 	Notes        []string // what the user should know
+
+	refused map[string][]string // keys that can't be honoured, by service; "" for the rest of the file
 }
 
 // Service is a service of a project.
@@ -107,15 +109,6 @@ type Volume struct {
 	Name     string
 	External bool
 	Options  volume.CreateOptions
-}
-
-// Load reads a project and says what its service is made from.
-func Load(ctx context.Context, o Options) (Project, error) {
-	f, err := Read(ctx, o)
-	if err != nil {
-		return Project{}, err
-	}
-	return f.Project()
 }
 
 // Read reads the files of a project. The error is theirs, or that they have no
@@ -185,25 +178,26 @@ func load(ctx context.Context, o Options) (*types.Project, error) {
 	return options.LoadProject(ctx) //nolint:wrapcheck // Read does
 }
 
-// Project says what the service and what it depends on are made from. The error
-// names all keys that can't be honoured.
-func (f *File) Project() (Project, error) {
-	out := Project{Name: f.Name, Notes: slices.Clone(f.notes)}
+// Project says what the service and what it depends on are made from. Whether
+// all of that can be honoured, [Project.Check] says.
+func (f *File) Project() Project {
+	out := Project{Name: f.Name, Notes: slices.Clone(f.notes), refused: map[string][]string{}}
 	tested := f.project.Services[f.service]
 	if text := unlimit(&tested); text != "" {
 		out.Notes = append(out.Notes, fmt.Sprintf("What the Compose file grants %s (%s) doesn't count: the matrix does.", f.service, text))
 	}
-	var c check
+	var all check
 	for _, name := range f.order() {
 		s := f.project.Services[name]
 		if name == f.service {
 			s = tested
 		}
-		c.add(f.inspect(name, s))
+		c := f.inspect(name, s)
 		made, err := f.make(s)
 		if err != nil {
 			c.refused = append(c.refused, fmt.Sprintf("services.%s.%v", name, err))
 		}
+		out.refused[name], all.told = c.refused, append(all.told, c.told...)
 		if n := s.GetScale(); n != 1 {
 			out.Notes = append(out.Notes, fmt.Sprintf("Of service %s the Compose file has %d containers; one is started.", name, n))
 		}
@@ -213,15 +207,28 @@ func (f *File) Project() (Project, error) {
 			out.Dependencies = append(out.Dependencies, made)
 		}
 	}
-	out.Networks, out.Volumes = f.networks(&c), f.volumes(&c)
-	if len(c.refused) > 0 {
-		return Project{}, fmt.Errorf("service %s of the Compose file can't be run as it is written:\n  %s\nTake these keys out, or start it with docker compose: what runs is used as it is",
-			f.service, strings.Join(slices.Compact(c.refused), "\n  "))
-	}
-	for _, t := range c.told {
+	out.Networks, out.Volumes = f.networks(&all), f.volumes(&all)
+	out.refused[""] = all.refused
+	for _, t := range all.told {
 		out.Notes = append(out.Notes, "Not used: "+t+".")
 	}
-	return out, nil
+	return out
+}
+
+// Check returns an error that names all keys which can't be honoured, but for
+// those of dependencies that run already.
+func (p Project) Check(runs func(dependency string) bool) error {
+	var refused []string
+	for _, name := range slices.Sorted(maps.Keys(p.refused)) {
+		if name == p.Service.Name || !runs(name) {
+			refused = append(refused, p.refused[name]...)
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return fmt.Errorf("service %s of the Compose file can't be run as it is written:\n  %s\nTake these keys out, or start what has them with docker compose: what runs is used as it is",
+		p.Service.Name, strings.Join(refused, "\n  "))
 }
 
 // Completes reports whether a dependency is one that ends when its work is

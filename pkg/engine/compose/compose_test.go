@@ -27,11 +27,22 @@ func write(t *testing.T, files ...string) string {
 	return dir
 }
 
+// checked reads a project, of which nothing runs.
+func checked(t *testing.T, o Options) (Project, error) {
+	t.Helper()
+	f, err := Read(t.Context(), o)
+	if err != nil {
+		return Project{}, err
+	}
+	p := f.Project()
+	return p, p.Check(func(string) bool { return false })
+}
+
 // shop loads service api of compose.yaml in a new folder.
 func shop(t *testing.T, text string, more ...string) Project {
 	t.Helper()
 	dir := write(t, append([]string{"compose.yaml", text}, more...)...)
-	p, err := Load(t.Context(), Options{Files: []string{"compose.yaml"}, WorkingDir: dir, Name: "shop", Service: "api"})
+	p, err := checked(t, Options{Files: []string{"compose.yaml"}, WorkingDir: dir, Name: "shop", Service: "api"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +56,7 @@ func fails(t *testing.T, o Options, text string) string {
 	if o.Service == "" {
 		o.Service = "api"
 	}
-	p, err := Load(t.Context(), o)
+	p, err := checked(t, o)
 	if err == nil {
 		t.Fatalf("no error; got %+v", p)
 	}
@@ -240,16 +251,16 @@ func TestFilesAreFoundAndMergedAsDockerComposeDoes(t *testing.T) {
 		"more/db.yaml", "services: {db: {image: db, volumes: ['./data:/data']}}\n",
 		".env", "TAG=file\nOTHER=x\n",
 	)
-	load := func(o Options) Project {
+	loaded := func(o Options) Project {
 		t.Helper()
 		o.WorkingDir = dir
-		p, err := Load(t.Context(), o)
+		p, err := checked(t, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	one := load(Options{Files: []string{"compose.yaml"}, Service: "api"})
+	one := loaded(Options{Files: []string{"compose.yaml"}, Service: "api"})
 	if one.Name != "named" || one.Service.Image != "x:file" || one.Service.Blueprint.Config.User != "someone" || len(one.Service.Blueprint.Config.Env) != 0 || len(one.Dependencies) != 1 {
 		t.Errorf("got %+v", one)
 	}
@@ -259,15 +270,15 @@ func TestFilesAreFoundAndMergedAsDockerComposeDoes(t *testing.T) {
 	if source := one.Dependencies[0].Blueprint.Host.Binds[0]; !strings.HasPrefix(source, filepath.Join(dir, "more/data")) {
 		t.Errorf("an included file's folder is %s", source)
 	}
-	folder := load(Options{Files: []string{"."}, Service: "api", Env: []string{"TAG=env", "COMPOSE_PROJECT_NAME=env"}})
+	folder := loaded(Options{Files: []string{"."}, Service: "api", Env: []string{"TAG=env", "COMPOSE_PROJECT_NAME=env"}})
 	if folder.Name != "env" || folder.Service.Image != "x:env" || !slices.Equal(folder.Service.Blueprint.Config.Env, []string{"OVER=ridden"}) {
 		t.Errorf("got %+v", folder)
 	}
-	two := load(Options{Files: []string{"compose.yaml", "prod.yaml"}, Service: "api", Name: "mine"})
+	two := loaded(Options{Files: []string{"compose.yaml", "prod.yaml"}, Service: "api", Name: "mine"})
 	if two.Name != "mine" || !slices.Equal(two.Service.Blueprint.Config.Cmd, []string{"prod"}) {
 		t.Errorf("got %+v", two)
 	}
-	if odd := load(Options{Files: []string{"compose.yaml"}, Service: "odd"}); odd.Service.Image != "x" {
+	if odd := loaded(Options{Files: []string{"compose.yaml"}, Service: "odd"}); odd.Service.Image != "x" {
 		t.Errorf("a service that is named needs no profile; got %+v", odd)
 	}
 }
@@ -306,5 +317,23 @@ func TestErrorsSayWhatAndWhere(t *testing.T) {
 				t.Errorf("%q is not in\n%s", c.want, got)
 			}
 		})
+	}
+}
+
+func TestWhatRunsAlreadyMayHaveAnyKey(t *testing.T) {
+	dir := write(t, "compose.yaml", "services: {api: {image: x, depends_on: [db]}, db: {image: x, gpus: all, depends_on: {old: {condition: service_healthy}}, network_mode: 'service:old'}, old: {image: x}}")
+	f, err := Read(t.Context(), Options{Files: []string{"compose.yaml"}, WorkingDir: dir, Service: "api"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := f.Project()
+	if err := p.Check(func(name string) bool { return name == "db" }); err != nil {
+		t.Error(err)
+	}
+	if err := p.Check(func(name string) bool { return name != "db" }); err == nil || !strings.Contains(err.Error(), "services.db.gpus: ") || !strings.Contains(err.Error(), "services.db.network_mode: ") {
+		t.Errorf("got %v", err)
+	}
+	if a := p.Dependencies[1].After; len(a) != 1 || a[0].Condition != Healthy {
+		t.Errorf("it waits for %v", a)
 	}
 }

@@ -64,17 +64,17 @@ func size(b types.UnitBytes) string { return units.BytesSize(float64(b)) }
 // make returns what a service is made from. The error begins with the key that
 // can't be honoured.
 func (f *File) make(s types.ServiceConfig) (Service, error) {
-	if err := apart(s); err != nil {
-		return Service{}, err
-	}
 	out := Service{Name: s.Name, Image: cmp.Or(s.Image, f.Name+"-"+s.Name), Build: build(s), PullPolicy: s.PullPolicy, Platform: s.Platform}
 	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
 		d := s.DependsOn[name]
 		out.After = append(out.After, After{Service: name, Condition: Condition(cmp.Or(d.Condition, string(Started))), Required: d.Required})
 	}
+	if err := apart(s); err != nil {
+		return out, err
+	}
 	host, err := f.host(s)
 	if err != nil {
-		return Service{}, err
+		return out, err
 	}
 	out.Blueprint = blueprint.Blueprint{Config: config(s), Host: host, Networks: f.joined(s)}
 	if len(out.Blueprint.Networks) > 0 {
