@@ -16,9 +16,9 @@ import (
 
 // Clean puts the engine back as it was before those with sweep's labels whose
 // owner is an orphan: it removes their containers, starts the containers again
-// that they had stopped, and removes networks, volumes and images. It says what it did, in words. It
-// does what it can; err joins the reasons for what is left. What has no label
-// of sweep's is not even looked at.
+// that they had stopped, and removes networks, volumes and images. It says what
+// it did, in words. It does what it can; err joins the reasons for what is left.
+// What has no label of sweep's is not even looked at.
 func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
 	did, err = e.cleanContainers(ctx, orphan)
 	for _, rest := range []func(context.Context, func(Owner) bool) ([]string, error){e.cleanNetworks, e.cleanVolumes, e.cleanImages} {
@@ -30,10 +30,10 @@ func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (did []stri
 
 func ours() filters.Args { return filters.NewArgs(filters.Arg("label", labelRun)) }
 
-// order is in which order containers go: agents live in the services' network
+// turns are in which order containers go: agents live in the services' network
 // namespaces, services need their dependencies, and the originals need the
 // addresses and ports that services have.
-var order = []role{roleAgent, roleService, roleDependency, roleNote} //nolint:gochecknoglobals // a table
+var turns = []role{roleAgent, roleService, roleDependency, roleNote} //nolint:gochecknoglobals // a table
 
 // cleanContainers cleans those that have one of the roles, or all.
 func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool, roles ...role) (did []string, err error) {
@@ -58,7 +58,7 @@ func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool, r
 }
 
 // turn returns when a container's turn is.
-func turn(c container.Summary) int { return slices.Index(order, role(c.Labels[labelRole])) }
+func turn(c container.Summary) int { return slices.Index(turns, role(c.Labels[labelRole])) }
 
 func (e *Engine) cleanContainer(ctx context.Context, c container.Summary) (did string, err error) {
 	if role(c.Labels[labelRole]) != roleNote {

@@ -58,7 +58,7 @@ func (e *Engine) findProject(ctx context.Context, c experiment.Compose, folder s
 	switch len(running) {
 	case 0:
 	case 1:
-		s, err := e.findContainer(ctx, running[0].ID)
+		s, err := e.findContainer(ctx, containerName(running[0]))
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +80,7 @@ func (e *Engine) running(ctx context.Context, project, service string) ([]contai
 	}
 	var out []container.Summary
 	for _, c := range all {
-		if c.State == container.StateRunning {
+		if c.State == container.StateRunning || c.State == container.StatePaused || c.State == container.StateRestarting {
 			out = append(out, c)
 		} else if err := e.taken(ctx, c.ID, containerName(c)); err != nil {
 			return nil, err
