@@ -11,14 +11,13 @@ import (
 	"time"
 )
 
-// The tests in this file sweep services of Compose projects. They need
-// docker-compose, as `make test` sets it up.
+// The tests in this file sweep services of Compose projects. They need docker
+// compose, as `make test` sets it up.
 
 // askCompose writes the small experiment for a service of a Compose project.
 func (b *bench) askCompose(compose string, settings ...string) {
 	b.t.Helper()
-	text := experimentWith(append([]string{"IMAGE=@COMPOSE@"}, settings...)...)
-	b.write("small.yaml", strings.Replace(text, "image: @COMPOSE@", "compose: "+compose, 1))
+	b.ask(append([]string{"KIND=compose", "IMAGE=" + compose}, settings...)...)
 }
 
 // external makes a network unless it is there, and then removes it at the end.
@@ -48,8 +47,8 @@ func TestTheTeamsProjectIsSwept(t *testing.T) {
 	compose := func(args ...string) {
 		t.Helper()
 		args = append([]string{"--project-name", "sweeptest", "--file", file}, args...)
-		if out, err := exec.Command("docker-compose", args...).CombinedOutput(); err != nil {
-			t.Fatalf("docker-compose %v: %v\n%s", args, err, out)
+		if out, err := dockerCompose(args...).CombinedOutput(); err != nil {
+			t.Fatalf("docker compose %v: %v\n%s", args, err, out)
 		}
 	}
 	t.Cleanup(func() { compose("down", "--timeout", "0") }) // leaves the network, which is external
@@ -63,6 +62,14 @@ func TestTheTeamsProjectIsSwept(t *testing.T) {
 	if after := inspected(t, id); !reflect.DeepEqual(before, after) {
 		t.Errorf("it was\n%v\nand is\n%v", before, after)
 	}
+}
+
+// dockerCompose is docker compose, or the older docker-compose.
+func dockerCompose(args ...string) *exec.Cmd {
+	if exec.Command("docker", "compose", "version").Run() == nil {
+		return exec.Command("docker", append([]string{"compose"}, args...)...)
+	}
+	return exec.Command("docker-compose", args...)
 }
 
 // inspected is what the engine tells of a running container, but for what any

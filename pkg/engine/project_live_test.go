@@ -15,7 +15,7 @@ import (
 	"sweep/pkg/experiment"
 )
 
-// These tests need docker-compose too, as `make test` sets it up.
+// These tests need docker compose too, as `make test` sets it up.
 
 // shopFile is a project of four: the service asks a database that is healthy once
 // a file is in its volume, which a container puts there that ends.
@@ -186,13 +186,19 @@ func TestWhatIsNotThereIsSaidBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
-// dockerCompose runs docker-compose on the project of a folder.
+// dockerCompose runs docker compose, or the older docker-compose, on the
+// project of a folder.
 func dockerCompose(t *testing.T, dir string, args ...string) {
 	t.Helper()
-	cmd := exec.Command("docker-compose", args...)
+	command := []string{"docker-compose"}
+	if exec.Command("docker", "compose", "version").Run() == nil {
+		command = []string{"docker", "compose"}
+	}
+	command = append(command, args...)
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("docker-compose %v: %v\n%s", args, err, out)
+		t.Fatalf("%v: %v\n%s", command, err, out)
 	}
 }
 
