@@ -102,6 +102,16 @@ base-image: engine ## make debian:bookworm-slim where no registry has it (about 
 fastapi: base-image ## build the image of the FastAPI service (a few minutes the first time)
 	docker build --quiet --tag sweep/fastapi:dev compose/fastapi
 
+# Where to: make publish IMAGE=registry.example.com/team/prediction:v1; after
+# `docker login registry.example.com`. FROM is any image of the engine's.
+FROM := sweep/fastapi:dev
+.PHONY: publish
+publish: engine $(if $(filter sweep/fastapi:dev,$(FROM)),fastapi) ## tag an image as IMAGE=registry/name:tag and push it (FROM=sweep/fastapi:dev)
+	@[[ -n '$(IMAGE)' ]] || { echo 'publish: where to? make publish IMAGE=registry/name:tag [FROM=$(FROM)]' >&2; exit 2; }
+	docker image tag '$(FROM)' '$(IMAGE)'
+	docker push --quiet '$(IMAGE)'
+	@docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' '$(IMAGE)' | grep --fixed-strings "$$(sed -E 's,:[^:/]+$$,,' <<<'$(IMAGE)')@"
+
 .PHONY: servers
 servers: ## make sure that the servers are here which the generator is tested on
 	@.ci/load-tools test

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sweep/pkg/experiment"
@@ -75,37 +76,49 @@ func fits(e *experiment.Experiment, path string) error {
 	return nil
 }
 
-// only keeps the cells that selection names: "cpus=1,memory=200M", either part
-// alone too.
+// only keeps the cells that selection names: "cpus=1,memory=200M,WORKERS=2", any
+// part alone too.
 func only(e *experiment.Experiment, selection string) error {
 	if selection == "" {
 		return nil
 	}
-	var want experiment.Limits
+	all := e.Matrix.Cells()
+	cells := slices.Clone(all)
 	for part := range strings.SplitSeq(selection, ",") {
-		key, value, _ := strings.Cut(part, "=")
-		var err error
-		switch key {
-		case "cpus":
-			want.CPU, err = experiment.ParseCPUs(value)
-		case "memory":
-			want.Memory, err = experiment.ParseBytes(value)
-		default:
-			err = fmt.Errorf("%q is neither cpus nor memory", key)
-		}
+		has, err := selects(all, part)
 		if err != nil {
 			return usagef("--only %s: %v; write cpus=1,memory=200M, or one of the two", selection, err)
 		}
-	}
-	var cells []experiment.Limits
-	for _, l := range e.Matrix.Cells() {
-		if (want.CPU == 0 || l.CPU == want.CPU) && (want.Memory == 0 || l.Memory == want.Memory) {
-			cells = append(cells, l)
-		}
+		cells = slices.DeleteFunc(cells, func(l experiment.Limits) bool { return !has(l) })
 	}
 	if len(cells) == 0 {
 		return usagef("--only %s: no cell of the matrix is like that", selection)
 	}
 	e.Matrix = experiment.Matrix{List: cells}
 	return nil
+}
+
+// selects returns what one part of a selection asks of a cell: an amount, or a
+// value of what some cell sets.
+func selects(all []experiment.Limits, part string) (func(experiment.Limits) bool, error) {
+	key, value, _ := strings.Cut(part, "=")
+	set := func(l experiment.Limits) (string, bool) {
+		if key == "image" && l.Image != "" {
+			return l.Image, true
+		}
+		is, ok := l.Env.Map()[key]
+		return is, ok
+	}
+	switch {
+	case key == "cpus":
+		want, err := experiment.ParseCPUs(value)
+		return func(l experiment.Limits) bool { return l.CPU == want }, err //nolint:wrapcheck // the caller names the selection
+	case key == "memory":
+		want, err := experiment.ParseBytes(value)
+		return func(l experiment.Limits) bool { return l.Memory == want }, err //nolint:wrapcheck // likewise
+	case slices.ContainsFunc(all, func(l experiment.Limits) bool { _, ok := set(l); return ok }):
+		return func(l experiment.Limits) bool { is, ok := set(l); return ok && is == value }, nil
+	default:
+		return nil, fmt.Errorf("%q is neither cpus nor memory, nor is it set by the matrix", key)
+	}
 }

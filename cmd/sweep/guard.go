@@ -40,18 +40,19 @@ func guardVerb(c console) *cli.Command {
 		Name:   "guard",
 		Usage:  "put back what a run left, once it has been killed; sweep run starts this itself",
 		Hidden: true,
+		Flags:  []cli.Flag{contextFlag()},
 		Action: func(x *cli.Context) error {
 			dir, err := oneArgument(x, "the folder of a run")
 			if err != nil {
 				return err
 			}
-			return guard(x.Context, c, dir)
+			return guard(x.Context, c, dir, x.String("context"))
 		},
 	}
 }
 
 // guard waits for the end of the process that started it.
-func guard(ctx context.Context, c console, dir string) error {
+func guard(ctx context.Context, c console, dir, contextName string) error {
 	last, err := io.ReadAll(c.in)
 	if err != nil || string(last) == farewell {
 		return err //nolint:wrapcheck // a pipe between two of us
@@ -73,7 +74,7 @@ func guard(ctx context.Context, c console, dir string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, guardsFor)
 	defer cancel()
-	eng, err := engine.Connect(ctx)
+	eng, err := engine.Connect(ctx, contextName)
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -120,12 +121,12 @@ func cleanUntilQuiet(ctx context.Context, w io.Writer, eng *engine.Engine, owner
 
 // startGuard starts the guard of a run. Its end has to be called when there is
 // nothing more to put back; it waits for the guard.
-func startGuard(w io.Writer, dir string) (end func(), err error) {
+func startGuard(w io.Writer, dir, contextName string) (end func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("starting the guard, which is this program: %w", err)
 	}
-	cmd := exec.Command(self, "guard", dir) //nolint:noctx // it has to outlive this process, let alone its context
+	cmd := exec.Command(self, "guard", dir, "--context", contextName) //nolint:noctx // it has to outlive this process, let alone its context
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Stderr = w
 	pipe, err := cmd.StdinPipe()

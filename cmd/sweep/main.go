@@ -101,7 +101,7 @@ func application(c console) *cli.App {
 }
 
 func verbs(c console) []*cli.Command {
-	all := []*cli.Command{runVerb(c), planVerb(c), reportVerb(c), loadVerb(c), restoreVerb(c), agentVerb(c), guardVerb(c)}
+	all := []*cli.Command{runVerb(c), planVerb(c), reportVerb(c), loadVerb(c), restoreVerb(c), initVerb(c), agentVerb(c), guardVerb(c)}
 	for _, v := range all {
 		v.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 			return usagef("%v; see sweep %s --help", err, v.Name)

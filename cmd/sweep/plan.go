@@ -22,15 +22,15 @@ func planVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:        "plan",
 		Usage:       "show the trials in order and how long they take, without running any",
-		UsageText:   "sweep plan FILE [--json]",
+		UsageText:   "sweep plan FILE [--json] [--context NAME]",
 		Description: "Example:\n   sweep plan experiments/matrix.yaml",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the plan as JSON"}},
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the plan as JSON"}, contextFlag()},
 		Action: func(x *cli.Context) error {
 			file, err := oneArgument(x, "one experiment file")
 			if err != nil {
 				return err
 			}
-			return plan(x.Context, c.out, file, x.Bool("json"))
+			return plan(x.Context, c.out, file, x.String("context"), x.Bool("json"))
 		},
 	}
 }
@@ -79,12 +79,12 @@ type plannedTrial struct {
 	Warning string  `json:"warning,omitempty"` // what makes its answer doubtful
 }
 
-func plan(ctx context.Context, w io.Writer, file string, asJSON bool) error {
+func plan(ctx context.Context, w io.Writer, file, contextName string, asJSON bool) error {
 	e, err := readExperiment(file)
 	if err != nil {
 		return err
 	}
-	host, notes, hostErr := look(ctx, e, filepath.Dir(file))
+	host, notes, hostErr := foresee(ctx, e, filepath.Dir(file), contextName)
 	p := planTrials(e, host)
 	p.Notes, p.known = notes, host.CPUs > 0
 	if asJSON {
@@ -123,12 +123,16 @@ func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) 
 	case p.Repeats > 1 && !e.Search.Holds():
 		fmt.Fprintf(w, "Every cell %d times, in blocks that seed %d shuffles:\n", p.Repeats, p.Seed)
 	}
+	wide := 16
+	for _, t := range p.Trials {
+		wide = max(wide, len(t.Limits.String()))
+	}
 	for i, t := range p.Trials {
 		number := fmt.Sprintf("%3d.", i+1)
 		if search.Frontier(e) {
 			number = "   -"
 		}
-		fmt.Fprintf(w, "%s %-16s %s", number, t.Limits, roundly(t.Seconds))
+		fmt.Fprintf(w, "%s %-*s %s", number, wide, t.Limits, roundly(t.Seconds))
 		switch {
 		case t.Skipped != "":
 			fmt.Fprintf(w, "  not run: %s", t.Skipped)
@@ -186,10 +190,10 @@ func crowded(l experiment.Limits, host measure.Host) string {
 	return fmt.Sprintf("leaves the generator less than a core of the host's %d: seconds in which they fight don't count", host.CPUs)
 }
 
-// look asks the engine for its host, and for what it would mean to run the
+// foresee asks the engine for its host, and for what it would mean to run the
 // experiment there, whose file is in a folder. It touches nothing.
-func look(ctx context.Context, e *experiment.Experiment, folder string) (measure.Host, []string, error) {
-	eng, err := engine.Connect(ctx)
+func foresee(ctx context.Context, e *experiment.Experiment, folder, contextName string) (measure.Host, []string, error) {
+	eng, err := engine.Connect(ctx, contextName)
 	if err != nil {
 		return measure.Host{}, nil, err //nolint:wrapcheck // says what to do
 	}
@@ -198,7 +202,7 @@ func look(ctx context.Context, e *experiment.Experiment, folder string) (measure
 	if err != nil {
 		return host, nil, err //nolint:wrapcheck // says what failed
 	}
-	subject, err := eng.Find(ctx, e.Service, folder)
+	subject, err := eng.Find(ctx, e, folder)
 	if err != nil {
 		return host, nil, err //nolint:wrapcheck // says what to do
 	}

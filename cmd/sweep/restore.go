@@ -18,19 +18,20 @@ func restoreVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:        "restore",
 		Usage:       "put back whatever a killed run left in the engine; safe to repeat",
-		UsageText:   "sweep restore",
+		UsageText:   "sweep restore [--context NAME]",
 		Description: "Removes what sweep made itself and no living sweep uses, and starts the containers again that it had stopped.\nsweep run does the same before it begins, and so does a guard as soon as sweep is killed.\nExample:\n   sweep restore",
+		Flags:       []cli.Flag{contextFlag()},
 		Action: func(x *cli.Context) error {
 			if x.Args().Present() {
 				return usagef("restore takes no argument")
 			}
-			return restore(x.Context, c.out)
+			return restore(x.Context, c.out, x.String("context"))
 		},
 	}
 }
 
-func restore(ctx context.Context, w io.Writer) error {
-	eng, err := engine.Connect(ctx)
+func restore(ctx context.Context, w io.Writer, contextName string) error {
+	eng, err := engine.Connect(ctx, contextName)
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}

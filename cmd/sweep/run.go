@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,16 +29,17 @@ func runVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "run an experiment; again: continue it",
-		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json]\n   sweep run --schema",
+		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json] [--context NAME]\n   sweep run --schema",
 		Description: "Starts the service under each limit of the matrix, ramps users up until it fails or\n" +
 			"has carried them all, and prints the answer. What is recorded isn't repeated.\n" +
 			"Example:\n   sweep run experiments/matrix.yaml",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "results", Value: "results", Usage: "keep results in `DIR`"},
-			&cli.StringFlag{Name: "only", Usage: "run only these `CELLS`: cpus=1,memory=200M, or one of the two"},
+			&cli.StringFlag{Name: "only", Usage: "run only these `CELLS`: cpus=1,memory=200M, or one of the two; of a matrix with env or image also WORKERS=2, image=NAME"},
 			&cli.BoolFlag{Name: "fresh", Usage: "start a new run even where an unfinished one could be continued"},
 			&cli.BoolFlag{Name: "quiet", Usage: "show no progress"},
 			&cli.BoolFlag{Name: "json", Usage: "print the answer as JSON instead of a table"},
+			contextFlag(),
 			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of experiment files and stop"},
 		},
 		Action: func(x *cli.Context) error {
@@ -49,7 +52,7 @@ func runVerb(c console) *cli.Command {
 			}
 			return run(x.Context, c, runOptions{
 				file: file, results: x.String("results"), only: x.String("only"),
-				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"),
+				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"), context: x.String("context"),
 			})
 		},
 	}
@@ -57,6 +60,7 @@ func runVerb(c console) *cli.Command {
 
 type runOptions struct {
 	file, results, only string
+	context             string // docker's name of the engine; "" is the one that the docker command would use
 	fresh, quiet, json  bool
 }
 
@@ -68,6 +72,9 @@ func (o runOptions) again() string {
 	}
 	if o.only != "" {
 		parts = append(parts, "--only", quoted(o.only))
+	}
+	if o.context != "" {
+		parts = append(parts, "--context", quoted(o.context))
 	}
 	return strings.Join(parts, " ")
 }
@@ -104,7 +111,7 @@ func run(ctx context.Context, c console, o runOptions) error {
 	if _, err := load.NewPlan(e, "127.0.0.1:1"); err != nil {
 		return err // of type Faults, or says which key
 	}
-	eng, err := engine.Connect(ctx)
+	eng, err := engine.Connect(ctx, o.context)
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -116,7 +123,7 @@ func run(ctx context.Context, c console, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	subject, err := eng.Find(ctx, e.Service, filepath.Dir(o.file))
+	subject, err := eng.Find(ctx, e, filepath.Dir(o.file))
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -150,19 +157,33 @@ func open(ctx context.Context, c console, eng *engine.Engine, subject *engine.Su
 	case last == nil:
 	case last.Manifest.Question != m.Question:
 		fmt.Fprintf(c.err, "The experiment has changed since %s: this is a new run.\n", last.Dir())
-	case last.Manifest.ImageID != m.ImageID:
-		fmt.Fprintf(c.err, "The image %s has changed since %s: this is a new run.\n", m.Image, last.Dir())
+	case changedImage(last.Manifest, m) != "":
+		fmt.Fprintf(c.err, "The image %s has changed since %s: this is a new run.\n", changedImage(last.Manifest, m), last.Dir())
 	case last.Manifest.Blueprint != m.Blueprint && last.Manifest.Blueprint != "": // older runs were all of an image alone
 		fmt.Fprintf(c.err, "How the service is run (its command, environment, volumes or networks) has changed since %s: this is a new run.\n", last.Dir())
 	case !last.Manifest.Host.Same(m.Host):
 		fmt.Fprintf(c.err, "%s was measured on another host or engine: this is a new run.\n", last.Dir())
 	default:
-		return resume(c, last, e, o.only != "")
+		return resume(c, last, e, m.Images, o.only != "")
 	}
 	return store.Create(o.results, e, m) //nolint:wrapcheck // says which file and what to do
 }
 
-func resume(c console, run *store.Run, e *experiment.Experiment, part bool) (*store.Run, error) {
+// changedImage returns the name of an image that isn't what it was when the run
+// began, or nothing.
+func changedImage(was, is measure.Manifest) string {
+	if was.ImageID != is.ImageID {
+		return is.Image
+	}
+	for _, name := range slices.Sorted(maps.Keys(is.Images)) {
+		if known, ok := was.Images[name]; ok && known.ID != is.Images[name].ID {
+			return name
+		}
+	}
+	return ""
+}
+
+func resume(c console, run *store.Run, e *experiment.Experiment, images map[string]measure.Image, part bool) (*store.Run, error) {
 	// A file that can't be read is found before anything is started.
 	known, err := verdicts(run, e)
 	if err != nil {
@@ -181,7 +202,7 @@ func resume(c console, run *store.Run, e *experiment.Experiment, part bool) (*st
 		asked.Matrix.List = append(e.Matrix.Cells(), run.Experiment.Matrix.Cells()...)
 		asked.Matrix = experiment.Matrix{List: asked.Matrix.Cells()}
 	}
-	if err := run.Ask(&asked); err != nil {
+	if err := errors.Join(run.Use(images), run.Ask(&asked)); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
 	return run, nil
@@ -226,10 +247,17 @@ func manifest(ctx context.Context, eng *engine.Engine, subject *engine.Subject, 
 	}
 	image := subject.Image
 	now := time.Now().UTC()
-	return measure.Manifest{
+	m := measure.Manifest{
 		Schema: store.ManifestSchema, Run: store.NewID(now), Began: now, Question: e.Digest(), Version: version(),
 		Image: image.Ref, ImageID: image.ID, Digests: image.Digests, Blueprint: subject.Digest(), Seed: e.Search.Seed, Host: host,
-	}, nil
+	}
+	for name, image := range subject.Images {
+		if m.Images == nil {
+			m.Images = map[string]measure.Image{}
+		}
+		m.Images[name] = measure.Image{ID: image.ID, Digests: image.Digests}
+	}
+	return m, nil
 }
 
 // measureAll runs the trials that aren't recorded yet. Whatever it put into
@@ -251,7 +279,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err != nil {
 		return err
 	}
-	end, err := startGuard(c.err, owner.Dir)
+	end, err := startGuard(c.err, owner.Dir, o.context)
 	if err != nil {
 		return err
 	}
@@ -333,9 +361,13 @@ func planner(e *experiment.Experiment) func(measure.Target) load.Plan {
 	}
 }
 
-// announce says what is about to happen and what can't.
+// announce says what is about to happen and what can't, of all limits once.
 func announce(w io.Writer, e *experiment.Experiment, host measure.Host) {
+	limits := experiment.Matrix{}
 	for _, l := range e.Matrix.Cells() {
+		limits.List = append(limits.List, l.Bare())
+	}
+	for _, l := range limits.Cells() {
 		if why := analysis.Impossible(l, host); why != "" {
 			fmt.Fprintf(w, "%s is not run: %s.\n", l, why)
 		} else if warning := crowded(l, host); warning != "" {

@@ -26,7 +26,7 @@ func Again(e *experiment.Experiment, o experiment.Objective, host measure.Host, 
 	for i, was := range JudgeAll(e, results) {
 		verdicts[i] = carried(&by, verdicts[i], was, results[i].Series)
 	}
-	s := Conclude(&by, verdicts, func(l experiment.Limits) string { return Impossible(l, host) })
+	s := concludeOn(host, &by, verdicts)
 	if asked := e.Objective.String(); asked != o.String() {
 		s.Warnings = append([]string{fmt.Sprintf("judged by %s, but measured for %s: that is where loads were stopped", o, asked)}, s.Warnings...)
 	}

@@ -11,7 +11,8 @@ import (
 // That a configuration is the least is certain once it has carried the target
 // on several fresh starts, and each cell of the following has failed on as
 // many: those cheaper cells that no other cheaper one contains. As long as
-// more resources never carry less, every cheaper cell lies within one of them.
+// more resources never carry less, every cheaper cell lies within one of them,
+// of its setting.
 // The one that people forget is that with less CPU and the most memory.
 
 // certifies is how many fresh starts must agree: two, which are the most of

@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -16,7 +15,7 @@ const confirmGain = 0.10
 // was short says that more of it carries more users. A cause that is borne out
 // gets the neighbour by which; one that isn't gets evidence against it. Causes
 // of which the limits say nothing, and those without a neighbour that was
-// measured, stay as they are. The cells that are given aren't changed.
+// measured with the same setting, stay as they are. The cells that are given aren't changed.
 //
 //	memory
 //	  ^   also   both
@@ -36,7 +35,7 @@ func Confirm(cells []Cell) []Cell {
 		}
 		tried := *c.Cause
 		tried.Evidence = slices.Clone(tried.Evidence)
-		intervene(&tried, c, cells, more, other)
+		intervene(&tried, c, Of(cells, c.Trial.Limits.Setting()), more, other)
 		out[i].Cause = &tried
 	}
 	return out
@@ -99,7 +98,7 @@ func nearest(cells []Cell, fits func(experiment.Limits) bool) *Cell {
 		if !c.Measured || !c.Outcome.Known() || !fits(l) {
 			continue
 		}
-		if found == nil || cmp.Or(cmp.Compare(l.CPU, found.Trial.Limits.CPU), cmp.Compare(l.Memory, found.Trial.Limits.Memory)) < 0 {
+		if found == nil || l.Compare(found.Trial.Limits) < 0 {
 			found = &cells[i]
 		}
 	}

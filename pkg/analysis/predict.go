@@ -84,7 +84,7 @@ func observe(r measure.Result, v Verdict) []Second {
 // memory returns the share of the limit that was used.
 func (s Second) memory(l experiment.Limits) float64 { return s.Memory / float64(l.Memory) }
 
-// A Model is what was learnt from the measured cells.
+// A Model is what was learnt from the measured cells of a setting.
 //
 //	CPU    = Idle + Demand * answers per second
 //	memory = Base + Each * requests in flight, or users
@@ -139,22 +139,26 @@ func asked(e *experiment.Experiment) ask {
 	return a
 }
 
-// predict learns a model from the measured cells and says what it makes of the
-// others. The cells that are given aren't changed. Without a cell to try it on
-// nobody knows how far a model errs: then it predicts nothing.
-func predict(e *experiment.Experiment, cells []Cell) (*Model, []Cell) {
-	m := learn(e, cells)
-	if m == nil {
-		return nil, cells
+// predict learns a model of each setting from its measured cells and says what it
+// makes of the others: what an answer costs with two workers says nothing of four.
+// The cells that are given aren't changed. Without a cell to try it on nobody
+// knows how far a model errs: then it predicts nothing.
+func predict(e *experiment.Experiment, cells []Cell) (map[experiment.Setting]*Model, []Cell) {
+	models := map[experiment.Setting]*Model{}
+	for setting, alike := range bySetting(cells) {
+		if m := learn(e, alike); m != nil {
+			m.try(e, alike)
+			models[setting] = m
+		}
 	}
-	m.try(e, cells)
 	out := slices.Clone(cells)
 	for i, c := range out {
-		if !c.Measured && m.Tried > 0 {
+		m := models[c.Trial.Limits.Setting()]
+		if m != nil && !c.Measured && m.Tried > 0 {
 			out[i].Predicted = m.predict(c.Trial.Limits, cells)
 		}
 	}
-	return m, out
+	return models, out
 }
 
 // Expect says which of the open cells a trusted model expects to carry the
@@ -162,13 +166,10 @@ func predict(e *experiment.Experiment, cells []Cell) (*Model, []Cell) {
 // tells, and that the host can run. Without a trusted model there are none. It
 // is a hint for the order of trials and for nothing else.
 func Expect(e *experiment.Experiment, cells []Cell) map[experiment.Limits]bool {
-	m, predicted := predict(e, cells)
-	if m == nil || !m.Trusted {
-		return nil
-	}
+	models, predicted := predict(e, cells)
 	out := map[experiment.Limits]bool{}
 	for _, c := range predicted {
-		if c.Predicted != nil && c.Inferred == "" && c.Why == "" {
+		if c.Predicted != nil && models[c.Trial.Limits.Setting()].Trusted && c.Inferred == "" && c.Why == "" {
 			out[c.Trial.Limits] = c.Predicted.Users >= e.Users.Target
 		}
 	}

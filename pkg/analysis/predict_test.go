@@ -14,6 +14,9 @@ import (
 	"sweep/pkg/measure"
 )
 
+// asIs is the setting of cells that set nothing.
+var asIs = experiment.Setting{}
+
 // A machine is a service that obeys the model.
 type machine struct {
 	demand, idle float64 // CPU seconds of an answer; cores
@@ -120,12 +123,12 @@ func TestCellsThatWereNotMeasuredArePredicted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := c.is.analyse(asked(append(c.measured, c.l)...), c.measured...)
-			if s.Model == nil || !s.Model.Trusted {
-				t.Fatalf("model %+v", s.Model)
+			if m := s.Models[asIs]; m == nil || !m.Trusted {
+				t.Fatalf("model %+v", s.Models[asIs])
 			}
 			p, want := predicted(t, s, c.l), c.is.carries(c.l)
 			if p == nil || p.Bound != c.bound || math.Abs(float64(p.Users)/want-1) > 0.1 || p.Low > p.Users || p.High < p.Users {
-				t.Errorf("got %+v, want %.0f, %s; model %+v", p, want, c.bound, s.Model)
+				t.Errorf("got %+v, want %.0f, %s; model %+v", p, want, c.bound, s.Models[asIs])
 			}
 		})
 	}
@@ -133,7 +136,7 @@ func TestCellsThatWereNotMeasuredArePredicted(t *testing.T) {
 
 func TestTheModelSaysWhatAnAnswerTakes(t *testing.T) {
 	m := machine{demand: 0.002, idle: 0.02, base: 40, each: 0.4, inFlight: true}
-	got := m.analyse(asked(), cellAt(0.25, 100), cellAt(0.5, 100), cellAt(0.6, 150)).Model
+	got := m.analyse(asked(), cellAt(0.25, 100), cellAt(0.5, 100), cellAt(0.6, 150)).Models[asIs]
 	near := func(got, want float64) bool { return math.Abs(got/want-1) < 0.05 }
 	if got.Per != analysis.PerRequest || !near(got.Demand, 0.002) || !near(got.Idle, 0.02) || !near(got.Base, 40*float64(experiment.MiB)) || !near(got.Each, 0.4*float64(experiment.MiB)) {
 		t.Errorf("got %+v", got)
@@ -161,7 +164,7 @@ func TestWhatNoLimitGrantsCapsAllCells(t *testing.T) {
 	m := machine{demand: 0.0001, base: 40, each: 0.01, workers: 200}
 	s := m.analyse(asked(cellAt(1, 200), cellAt(2, 200), cellAt(4, 200)), cellAt(1, 200), cellAt(2, 200))
 	if p := predicted(t, s, cellAt(4, 200)); p == nil || p.Bound != analysis.CauseConcurrency || p.Users < 360 || p.Users > 440 {
-		t.Errorf("got %+v of %+v", p, s.Model)
+		t.Errorf("got %+v of %+v", p, s.Models[asIs])
 	}
 }
 
@@ -181,7 +184,7 @@ func TestWhenAModelIsTrusted(t *testing.T) {
 		{"nothing", nil, "none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := analysis.Analyse(asked(three...), measure.Host{}, c.results).Model
+			m := analysis.Analyse(asked(three...), measure.Host{}, c.results).Models[asIs]
 			if (m == nil) != (c.doubt == "none") {
 				t.Fatalf("got %+v", m)
 			}
@@ -196,7 +199,7 @@ func TestAModelThatIsWrongAtTheTargetIsNotTrusted(t *testing.T) {
 	m := machine{demand: 0.002, base: 40, each: 0.1}
 	better := machine{demand: 0.0017, base: 40, each: 0.1}
 	rs := []measure.Result{m.run(cellAt(0.25, 500)), m.run(cellAt(0.5, 500)), m.run(cellAt(0.75, 500)), better.run(cellAt(0.9, 500))}
-	got := analysis.Analyse(asked(), measure.Host{}, rs).Model
+	got := analysis.Analyse(asked(), measure.Host{}, rs).Models[asIs]
 	if got.Trusted || got.Error > 0.15 || !strings.Contains(got.Doubt, "contrary of what was measured at the target: 0.9 CPU / 500M") {
 		t.Errorf("got %+v", got)
 	}

@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,7 +13,14 @@ import (
 
 // Analyse judges every trial of a run and answers the experiment.
 func Analyse(e *experiment.Experiment, host measure.Host, results []measure.Result) Surface {
-	return Conclude(e, JudgeAll(e, results), func(l experiment.Limits) string { return Impossible(l, host) })
+	return concludeOn(host, e, JudgeAll(e, results))
+}
+
+// concludeOn concludes from trials on a host, whose own warnings come first.
+func concludeOn(host measure.Host, e *experiment.Experiment, verdicts []Verdict) Surface {
+	s := Conclude(e, verdicts, func(l experiment.Limits) string { return Impossible(l, host) })
+	s.Warnings = append(slices.Clone(host.Warnings), s.Warnings...)
+	return s
 }
 
 // JudgeAll judges trials one by one.
@@ -29,7 +37,7 @@ func JudgeAll(e *experiment.Experiment, results []measure.Result) []Verdict {
 func Conclude(e *experiment.Experiment, verdicts []Verdict, impossible func(experiment.Limits) string) Surface {
 	s := Surface{Experiment: e.Name, Target: e.Users.Target, Objective: e.Objective}
 	s.Cells = scale(Confirm(Cells(e, verdicts, impossible)))
-	s.Model, s.Cells = predict(e, s.Cells)
+	s.Models, s.Cells = predict(e, s.Cells)
 	s.Warnings = upside(inversions(s.Cells))
 	s.Frontier = frontier(s.Cells)
 	s.Minimal, s.Answer = answer(s, e.Users.Unit())
@@ -40,7 +48,7 @@ func Conclude(e *experiment.Experiment, verdicts []Verdict, impossible func(expe
 }
 
 // Cells returns what is known of every cell that is asked for, and of what was
-// measured besides, by CPUs, then memory: what its starts say together, or
+// measured besides, by CPUs, then memory, then setting: what its starts say together, or
 // what follows for it from others.
 func Cells(e *experiment.Experiment, verdicts []Verdict, impossible func(experiment.Limits) string) []Cell {
 	all := experiment.Matrix{List: e.Matrix.Cells()}
@@ -68,7 +76,7 @@ func Cells(e *experiment.Experiment, verdicts []Verdict, impossible func(experim
 
 // Cheaper orders cells by price. Where two cost the same, the one with fewer
 // CPUs, then with less memory comes first, so that a cell within another always
-// does.
+// does. Settings cost nothing: of the same limits neither is the cheaper one.
 func Cheaper(a, b Cell) int {
 	return cmp.Or(cmp.Compare(a.PriceHour, b.PriceHour), cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU),
 		cmp.Compare(a.Trial.Limits.Memory, b.Trial.Limits.Memory))
@@ -86,8 +94,27 @@ func Impossible(l experiment.Limits, host measure.Host) string {
 	}
 }
 
+// Settings returns the settings of cells, in order.
+func Settings(cells []Cell) []experiment.Setting {
+	return slices.SortedFunc(maps.Keys(bySetting(cells)), experiment.Setting.Compare)
+}
+
+func bySetting(cells []Cell) map[experiment.Setting][]Cell {
+	out := map[experiment.Setting][]Cell{}
+	for _, c := range cells {
+		s := c.Trial.Limits.Setting()
+		out[s] = append(out[s], c)
+	}
+	return out
+}
+
+// Of returns the cells of one setting.
+func Of(cells []Cell, s experiment.Setting) []Cell {
+	return slices.DeleteFunc(slices.Clone(cells), func(c Cell) bool { return c.Trial.Limits.Setting() != s })
+}
+
 // frontier returns the measured cells that carry the target while every cell
-// within them is known not to.
+// within them is known not to: of each setting its own.
 func frontier(cells []Cell) []experiment.Limits {
 	var out []experiment.Limits
 	for _, c := range cells {
@@ -142,11 +169,14 @@ const samePrice = 0.02
 
 // roomiest returns the cell with the largest margin of those that passed and
 // cost the same as the cheapest of them. A cell that grants all that another
-// grants which passed is never less than it, whatever the price of the rest.
+// grants which passed is never less than it, whatever the price of the rest, and
+// whatever their settings: those cost nothing.
 func roomiest(passed []Cell, cheapest Cell) Cell {
 	alike := slices.DeleteFunc(slices.Clone(passed), func(c Cell) bool {
+		grants := c.Trial.Limits.Bare()
 		return c.PriceHour > (1+samePrice)*cheapest.PriceHour || slices.ContainsFunc(passed, func(d Cell) bool {
-			return d.Trial.Limits != c.Trial.Limits && d.Trial.Limits.Within(c.Trial.Limits)
+			less := d.Trial.Limits.Bare()
+			return less != grants && less.Within(grants)
 		})
 	})
 	return slices.MinFunc(alike, func(a, b Cell) int {
@@ -157,8 +187,11 @@ func roomiest(passed []Cell, cheapest Cell) Cell {
 // besides says which cell was passed over for one with a larger margin, or
 // nothing.
 func besides(best, cheapest Cell) string {
-	if best.Trial.Limits == cheapest.Trial.Limits {
+	switch {
+	case best.Trial.Limits == cheapest.Trial.Limits:
 		return ""
+	case best.Trial.Limits.Bare() == cheapest.Trial.Limits.Bare():
+		return fmt.Sprintf("; %s carries them too, but is nearer to its limit", cheapest.Trial.Limits)
 	}
 	return fmt.Sprintf("; %s costs %.1f %% less, but is nearer to its limit", cheapest.Trial.Limits, 100*(1-cheapest.PriceHour/best.PriceHour))
 }

@@ -32,9 +32,12 @@ func (v inversion) has(l experiment.Limits) bool {
 
 // touches reports whether l lies on a line along which the inversion was seen:
 // for cells that differ in CPUs the rows of their memory, for cells that differ
-// in memory the columns of their CPUs.
+// in memory the columns of their CPUs, of their setting alone.
 func (v inversion) touches(l experiment.Limits) bool {
 	p, f := v.passed.Trial.Limits, v.failed.Trial.Limits
+	if l.Setting() != p.Setting() {
+		return false
+	}
 	row := p.CPU != f.CPU && (l.Memory == p.Memory || l.Memory == f.Memory)
 	column := p.Memory != f.Memory && (l.CPU == p.CPU || l.CPU == f.CPU)
 	return row || column

@@ -1,6 +1,7 @@
 package analysis_test
 
 import (
+	"slices"
 	"testing"
 
 	"sweep/pkg/analysis"
@@ -113,6 +114,15 @@ func TestFrontierIsTheLeastOfThosePassed(t *testing.T) {
 	})
 	if len(s.Frontier) != 2 || s.Frontier[0] != wide || s.Frontier[1] != medium {
 		t.Errorf("got %v", s.Frontier)
+	}
+}
+
+func TestWarningsOfTheHostReachTheReader(t *testing.T) {
+	host := measure.Host{Warnings: []string{"it doesn't tell of kills"}}
+	s := analysis.Analyse(question(), host, nil)
+	again := analysis.Again(question(), question().Objective, host, nil)
+	if !slices.Equal(s.Warnings, host.Warnings) || !slices.Equal(again.Warnings, host.Warnings) {
+		t.Errorf("%q, judged again %q", s.Warnings, again.Warnings)
 	}
 }
 

@@ -169,11 +169,11 @@ type Surface struct {
 	Experiment string
 	Target     int
 	Objective  experiment.Objective
-	Cells      []Cell              // by CPUs, then memory
-	Frontier   []experiment.Limits // the measured cells that carry the target while all within them are known not to
-	Minimal    *Minimal            // nil where nothing is viable, or the answer isn't known
-	Model      *Model              // of the service, as measured; nil where the measurements bear none
-	Answer     string              // one sentence
+	Cells      []Cell                        // by CPUs, then memory
+	Frontier   []experiment.Limits           // the measured cells that carry the target while all within them are known not to
+	Minimal    *Minimal                      // nil where nothing is viable, or the answer isn't known
+	Models     map[experiment.Setting]*Model // of the service, as measured with each setting; none where the measurements bear none
+	Answer     string                        // one sentence
 	Warnings   []string
 }
 

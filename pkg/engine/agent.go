@@ -93,7 +93,7 @@ func (a *Agent) Remove(ctx context.Context) error {
 // target's Down tells that from an engine that fails.
 func (a *Agent) Attach(ctx context.Context, t measure.Target) (io.ReadWriteCloser, error) {
 	c, err := a.attach(ctx, t)
-	if err != nil && a.files > 0 && strings.Contains(err.Error(), "rlimit") {
+	if err != nil && a.files > 0 && tooManyFiles(err) {
 		// The engine itself isn't allowed as many. Its default then is the
 		// best there is: Go programs raise their soft limit to the hard one.
 		a.files = 0
@@ -103,6 +103,13 @@ func (a *Agent) Attach(ctx context.Context, t measure.Target) (io.ReadWriteClose
 		return nil, fmt.Errorf("run an agent beside container %.12s: %w", cmp.Or(t.Container, "none"), err)
 	}
 	return c, nil
+}
+
+// tooManyFiles reports whether an agent may have failed since the engine isn't
+// allowed the files that were asked for. Podman makes a container ready when it
+// is attached to, and the client then keeps the reason to itself.
+func tooManyFiles(err error) bool {
+	return strings.Contains(err.Error(), "rlimit") || strings.Contains(err.Error(), "unable to upgrade to tcp, received 409")
 }
 
 func (a *Agent) attach(ctx context.Context, t measure.Target) (_ *connection, err error) {

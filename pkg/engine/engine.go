@@ -25,54 +25,20 @@ import (
 	"sweep/pkg/measure"
 )
 
-const (
-	connectWithin = 5 * time.Second
-	cleanupWithin = 20 * time.Second
-)
+const cleanupWithin = 20 * time.Second
+
+// podmanKeeps is what Podman keeps to itself behind Docker's API.
+const podmanKeeps = "Podman doesn't tell of out-of-memory kills (SIGKILL counts as one; a kill that spares the first process isn't seen), of throttling and of page faults: causes are less certain"
 
 // Engine is a connection to a Docker Engine that runs Linux containers. It is
 // made by [Connect] and safe for concurrent use.
 type Engine struct {
-	docker *client.Client
-	info   system.Info // as it was when we connected: the host's size, what it can limit
+	docker   *client.Client
+	endpoint endpoint
+	info     system.Info   // as it was when we connected: the host's size, what it can limit
+	podman   bool          // it is Podman behind Docker's API
+	ahead    time.Duration // by how much the engine's clock was ahead of ours then
 }
-
-// Connect connects to the engine that DOCKER_HOST names, or to the default
-// one, and speaks the newest API version that both know. Where no engine
-// answers within 5 seconds, the error says what was tried and what to do.
-func Connect(ctx context.Context) (*Engine, error) {
-	docker, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
-	if err != nil {
-		return nil, fmt.Errorf("the environment doesn't name a Docker Engine: %w. Check DOCKER_HOST, DOCKER_CERT_PATH and DOCKER_API_VERSION", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectWithin)
-	defer cancel()
-	info, err := hello(ctx, docker)
-	if err != nil {
-		return nil, errors.Join(err, docker.Close())
-	}
-	return &Engine{docker: docker, info: info}, nil
-}
-
-func hello(ctx context.Context, docker *client.Client) (system.Info, error) {
-	ping, err := docker.Ping(ctx)
-	if err != nil {
-		return system.Info{}, fmt.Errorf("no Docker Engine answers at %s; "+
-			"start Docker, or set DOCKER_HOST to the address of an engine (`docker context ls` shows those that are known): %w", docker.DaemonHost(), err)
-	}
-	if ping.OSType != "linux" {
-		return system.Info{}, fmt.Errorf("the engine at %s runs %q containers; switch it to Linux containers", docker.DaemonHost(), ping.OSType)
-	}
-	docker.NegotiateAPIVersionPing(ping)
-	info, err := docker.Info(ctx)
-	if err != nil {
-		return system.Info{}, fmt.Errorf("ask the engine at %s about its host: %w", docker.DaemonHost(), err)
-	}
-	return info, nil
-}
-
-// Close closes the connection. Containers stay as they are.
-func (e *Engine) Close() error { return e.docker.Close() }
 
 // Host describes the engine and the machine that it runs on.
 func (e *Engine) Host(ctx context.Context) (measure.Host, error) {
@@ -84,6 +50,10 @@ func (e *Engine) Host(ctx context.Context) (measure.Host, error) {
 	if err != nil {
 		return measure.Host{}, fmt.Errorf("ask the engine for its version: %w", err)
 	}
+	warnings := cannotLimit(info.Warnings)
+	if e.podman {
+		warnings = append(warnings, podmanKeeps)
+	}
 	return measure.Host{
 		Engine:        version.Version,
 		API:           version.APIVersion,
@@ -93,7 +63,7 @@ func (e *Engine) Host(ctx context.Context) (measure.Host, error) {
 		CgroupVersion: info.CgroupVersion,
 		CPUs:          info.NCPU,
 		Memory:        experiment.Bytes(info.MemTotal),
-		Warnings:      cannotLimit(info.Warnings),
+		Warnings:      warnings,
 	}, nil
 }
 
@@ -139,7 +109,7 @@ func (e *Engine) create(ctx context.Context, name string, b blueprint.Blueprint)
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
 	made, err := e.createIn(ctx, name, b)
-	if errdefs.IsConflict(err) {
+	if nameTaken(err) {
 		if err := e.removeLeftover(ctx, name, ownerOf(b.Config.Labels)); err != nil {
 			return "", nil, err
 		}
@@ -149,6 +119,12 @@ func (e *Engine) create(ctx context.Context, name string, b blueprint.Blueprint)
 		return "", nil, fmt.Errorf("create container %s: %w", name, err)
 	}
 	return made.ID, made.Warnings, nil
+}
+
+// nameTaken reports whether a container couldn't be created for its name. Podman
+// calls that an internal error.
+func nameTaken(err error) bool {
+	return errdefs.IsConflict(err) || err != nil && strings.Contains(err.Error(), "already in use")
 }
 
 // createIn creates a container in all its networks. Engines before 25 take one
@@ -188,19 +164,24 @@ func (e *Engine) removeLeftover(ctx context.Context, name string, owner Owner) e
 // remove kills and removes a container and its anonymous volumes, and returns
 // once it is gone. A container that doesn't exist is no error.
 func (e *Engine) remove(ctx context.Context, id string) error {
-	err := e.docker.ContainerRemove(ctx, id, container.RemoveOptions{RemoveVolumes: true, Force: true})
-	for errdefs.IsConflict(err) { // the engine is removing it already, for AutoRemove
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("remove container %s: %w", id, err)
-		case <-time.After(20 * time.Millisecond):
-		}
-		if _, gone := e.docker.ContainerInspect(ctx, id); errdefs.IsNotFound(gone) {
+	for {
+		err := e.docker.ContainerRemove(ctx, id, container.RemoveOptions{RemoveVolumes: true, Force: true})
+		if err == nil || errdefs.IsNotFound(err) {
 			return nil
 		}
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
+		if ending(err) {
+			select {
+			case <-time.After(20 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+			}
+		}
 		return fmt.Errorf("remove container %s: %w", id, err)
 	}
-	return nil
+}
+
+// ending reports whether a container couldn't be removed since the engine is at
+// it already, for AutoRemove, or since it ends just then, which Podman minds.
+func ending(err error) bool {
+	return errdefs.IsConflict(err) || strings.Contains(err.Error(), "container state improper")
 }

@@ -355,11 +355,11 @@ func wantError(t *testing.T, err error, text string) {
 
 func TestConnectTellsWhatToDo(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/none.sock")
-	_, err := Connect(t.Context())
-	for _, text := range []string{os.Getenv("DOCKER_HOST"), "start Docker", "DOCKER_HOST"} {
+	_, err := Connect(t.Context(), "")
+	for _, text := range []string{os.Getenv("DOCKER_HOST"), "start it", "DOCKER_HOST"} {
 		wantError(t, err, text)
 	}
 	t.Setenv("DOCKER_HOST", "nonsense")
-	_, err = Connect(t.Context())
-	wantError(t, err, "Check DOCKER_HOST")
+	_, err = Connect(t.Context(), "")
+	wantError(t, err, "no Docker Engine answers at tcp://nonsense:2375 (DOCKER_HOST)")
 }

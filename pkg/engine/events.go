@@ -13,6 +13,10 @@ import (
 	"github.com/docker/docker/api/types/filters"
 )
 
+// lateBy is how much later than other signs of what has happened an event may
+// come.
+const lateBy = time.Second
+
 // resubscribeAfter is how long to wait before listening again to an engine
 // that has ended the stream of events.
 const resubscribeAfter = 250 * time.Millisecond
@@ -65,6 +69,7 @@ func (w *watch) subscribe(ctx context.Context) (<-chan events.Message, <-chan er
 			filters.Arg("container", w.id),
 			filters.Arg("event", string(events.ActionOOM)),
 			filters.Arg("event", string(events.ActionDie)),
+			filters.Arg("event", "died"), // the same in Podman, which filters by its own name and tells by Docker's
 		),
 	})
 }
@@ -113,6 +118,16 @@ func (w *watch) see(m events.Message) {
 		}
 	case events.ActionDie:
 		w.died()
+	}
+}
+
+// tells reports whether an event has come, or yet comes: down or oom.
+func (w *watch) tells(event <-chan struct{}) bool {
+	select {
+	case <-event:
+		return true
+	case <-time.After(lateBy):
+		return false
 	}
 }
 

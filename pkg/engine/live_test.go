@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 
 func newLab() (*lab, error) {
 	ctx := context.Background()
-	engine, err := Connect(ctx)
+	engine, err := Connect(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -474,7 +474,9 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{fmt.Sprintf("sweep-%s-agent-%.12s", orphan.Run, target.Container), killed.name, agent.tag}
+	want := []string{
+		fmt.Sprintf("removed sweep-%s-agent-%.12s", orphan.Run, target.Container), "removed " + killed.name, "removed " + agent.tag,
+	}
 	if !slices.Equal(removed, want) {
 		t.Errorf("removed %v, want %v", removed, want)
 	}

@@ -375,7 +375,10 @@ func (e *Engine) until(ctx context.Context, id string, want compose.Condition) e
 			return nil
 		case why != "":
 			log, logErr := e.log(ctx, id)
-			return errors.Join(fmt.Errorf("%s. Its last output:\n%s", why, lastLines(log)), logErr)
+			if last := lastLines(log, logBytes); last != "" {
+				why += ". Its last output:" + last
+			}
+			return errors.Join(errors.New(why), logErr)
 		}
 		select {
 		case <-ctx.Done():
@@ -413,13 +416,6 @@ func lastCheck(h *container.Health) string {
 	}
 	last := h.Log[len(h.Log)-1]
 	return fmt.Sprintf("its check ended with exit code %d, %q", last.ExitCode, strings.TrimSpace(last.Output))
-}
-
-const lastLogLines = 10 // of a dependency that has failed, in an error
-
-func lastLines(log string) string {
-	lines := strings.Split(strings.TrimSpace(log), "\n")
-	return strings.Join(lines[max(0, len(lines)-lastLogLines):], "\n")
 }
 
 // stands returns an error where a dependency has died: the service would be

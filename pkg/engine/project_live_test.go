@@ -74,7 +74,7 @@ func take(t *testing.T, l *lab, owner Owner, s *Subject) []string {
 
 func found(t *testing.T, l *lab, s experiment.Service, dir string) *Subject {
 	t.Helper()
-	subject, err := l.engine.Find(t.Context(), s, dir)
+	subject, err := l.engine.Find(t.Context(), &experiment.Experiment{Service: s}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestDependenciesComeUpInOrderAndGoAgain(t *testing.T) {
 
 func TestADependencyThatFailsIsAnErrorWithItsLastOutput(t *testing.T) {
 	for _, c := range []struct{ name, db, want string }{
-		{"dies", `{image: "debian:bookworm-slim", command: [sh, -c, "echo no disk; exit 3"], healthcheck: {test: "true", interval: 10s}}`, "ended with exit code 3. Its last output:\nno disk"},
+		{"dies", `{image: "debian:bookworm-slim", command: [sh, -c, "echo no disk; exit 3"], healthcheck: {test: "true", interval: 10s}}`, "ended with exit code 3. Its last output:\n  no disk"},
 		{"is unhealthy", `{image: "debian:bookworm-slim", command: [sleep, "1000"], healthcheck: {test: "echo not yet; false", interval: 100ms, retries: 2}}`, `it is unhealthy: its check ended with exit code 1, "not yet"`},
 		{"has no check", `{image: "debian:bookworm-slim", command: [sleep, "1000"]}`, "has no healthcheck"},
 		{"cannot start", `{image: "debian:bookworm-slim", command: [nothing]}`, "start dependency db"},
@@ -177,7 +177,7 @@ func TestWhatIsNotThereIsSaidBeforeAnythingStarts(t *testing.T) {
 		{"services: {api: {build: .}}", "-api; build it"},
 	} {
 		dir, _, asked := shop(t, c.text)
-		if _, err := l.engine.Find(t.Context(), asked, dir); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := l.engine.Find(t.Context(), &experiment.Experiment{Service: asked}, dir); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v", c.text, err)
 		}
 	}
@@ -245,7 +245,7 @@ func TestWhatComposeRunsIsUsedInPlace(t *testing.T) {
 		t.Errorf("got %+v", subject)
 	}
 	take(t, l, owner, subject)
-	if _, err := l.engine.Find(t.Context(), asked, dir); err == nil || !strings.Contains(err.Error(), "another sweep has taken the place") {
+	if _, err := l.engine.Find(t.Context(), &experiment.Experiment{Service: asked}, dir); err == nil || !strings.Contains(err.Error(), "another sweep has taken the place") {
 		t.Errorf("a second sweep of it: %v", err)
 	}
 }

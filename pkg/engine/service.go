@@ -22,7 +22,6 @@ import (
 
 const (
 	usageWithin = 10 * time.Second // an engine that is silent for longer has failed
-	oomWithin   = time.Second      // how late an out-of-memory event may come
 	killedCode  = 137              // the exit code of a process that was ended by SIGKILL
 
 	logLines = 100
@@ -79,7 +78,7 @@ func (s *Service) Start(ctx context.Context, t experiment.Trial) (measure.Target
 	*s = Service{engine: s.engine, spec: s.spec, name: safe(fmt.Sprintf("sweep-%s-%s", s.spec.Owner.Run, t.Slug()))}
 	if err := s.start(ctx, t.Limits); err != nil {
 		_, stopErr := s.Stop(ctx)
-		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Subject.Image.Ref, t.Limits, errors.Join(err, stopErr))
+		return measure.Target{}, fmt.Errorf("start %s with %s: %w", s.spec.Subject.image(t.Limits).Ref, t.Limits, errors.Join(err, stopErr))
 	}
 	return s.target(), nil
 }
@@ -98,7 +97,7 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 	if err := s.engine.check(l); err != nil {
 		return err
 	}
-	made, err := s.spec.Subject.made(ctx)
+	made, err := s.spec.Subject.made(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -131,6 +130,7 @@ func (s *Service) under(l experiment.Limits, b blueprint.Blueprint) blueprint.Bl
 	labels := s.spec.Owner.labels(roleService)
 	labels["sweep.experiment"] = s.spec.Experiment
 	env := map[string]string{}
+	maps.Copy(env, l.Environment()) // none that the spec sets, too
 	for name, value := range s.spec.Env {
 		env[name] = value.Under(l)
 	}
@@ -198,6 +198,8 @@ func (s *Service) readBack(ctx context.Context, l experiment.Limits) error {
 	switch {
 	case errdefs.IsNotFound(err), errdefs.IsConflict(err), err == nil && record.Read.IsZero():
 		return nil // it died meanwhile
+	case err != nil && s.watch.tells(s.watch.down): // Podman has other errors for that, and is late to know
+		return nil
 	case err != nil:
 		return fmt.Errorf("read back the limits: %w", err)
 	}
@@ -307,7 +309,7 @@ func (s *Service) examine(ctx context.Context) (measure.Exit, error) {
 		exit.Code = c.State.ExitCode
 	case dead(c.State):
 		exit.Died, exit.Code = true, c.State.ExitCode
-		exit.At, err = time.Parse(time.RFC3339Nano, c.State.FinishedAt)
+		exit.At, err = s.engine.ours(c.State.FinishedAt)
 		exit.OOMKilled = s.outOfMemory(c.State)
 	}
 	if err != nil {
@@ -330,15 +332,15 @@ func (s *Service) examine(ctx context.Context) (measure.Exit, error) {
 // outOfMemory reports whether a container that has died was out of memory.
 // Neither sign is enough: events come late or, at the very end, get lost, and
 // some engines set the flag only now and then. The flag can't be of an earlier
-// start, since the container is fresh.
+// start, since the container is fresh. Podman has no such event, and not every
+// version the flag; but from within nobody can kill a container's first
+// process, and from outside only the kernel does.
 func (s *Service) outOfMemory(state *container.State) bool {
-	if state.ExitCode == killedCode && !state.OOMKilled {
-		select {
-		case <-s.watch.oom:
-		case <-time.After(oomWithin):
-		}
+	killed := state.ExitCode == killedCode
+	if state.OOMKilled || killed && s.engine.podman {
+		return true
 	}
-	return state.OOMKilled || s.watch.ooms.Load() > 0
+	return killed && s.watch.tells(s.watch.oom) || s.watch.ooms.Load() > 0
 }
 
 // log returns the last of a container's output, of both streams together.

@@ -14,8 +14,9 @@ import (
 // touches nothing that runs; [Subject.Take] does, and [Subject.Release] puts it
 // back.
 type Subject struct {
-	Image Image
-	Notes []string // what the user should know before it is taken
+	Image  Image
+	Images map[string]Image // instead of Image where cells set theirs: by the names that they give
+	Notes  []string         // what the user should know before it is taken
 
 	engine    *Engine
 	blueprint blueprint.Blueprint
@@ -24,7 +25,8 @@ type Subject struct {
 }
 
 // Find finds the service of an experiment, whose file is in a folder.
-func (e *Engine) Find(ctx context.Context, s experiment.Service, folder string) (*Subject, error) {
+func (e *Engine) Find(ctx context.Context, x *experiment.Experiment, folder string) (*Subject, error) {
+	s := x.Service
 	switch {
 	case s.Compose != nil:
 		return e.findProject(ctx, *s.Compose, folder, func(string) {})
@@ -36,9 +38,40 @@ func (e *Engine) Find(ctx context.Context, s experiment.Service, folder string) 
 			return nil, err
 		}
 		return e.subject(image), nil
+	case len(x.Images()) > 0:
+		return e.findImages(ctx, x.Images())
 	default:
 		return nil, errors.New("this kind of service is not supported yet")
 	}
+}
+
+// findImages finds the images that the cells set.
+func (e *Engine) findImages(ctx context.Context, names []string) (*Subject, error) {
+	s := &Subject{engine: e, Images: map[string]Image{}}
+	for _, name := range names {
+		image, err := e.Image(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		s.Images[name] = image
+	}
+	return s, nil
+}
+
+// image returns the image of a cell.
+func (s *Subject) image(l experiment.Limits) Image {
+	if l.Image != "" {
+		return s.Images[l.Image]
+	}
+	return s.Image
+}
+
+// of returns the blueprint of a cell, but for its limits.
+func (s *Subject) of(l experiment.Limits) blueprint.Blueprint {
+	if l.Image != "" {
+		return blueprint.FromImage(s.image(l).ID)
+	}
+	return s.blueprint
 }
 
 // subject returns an image as the subject.
@@ -73,13 +106,13 @@ func (s *Subject) Take(ctx context.Context, owner Owner, say func(string)) error
 	return nil
 }
 
-// made returns what containers are made from once the subject is taken. The
+// made returns what a cell's containers are made from, but for its limits, once the subject is taken. The
 // error is that what it depends on is not there any more.
-func (s *Subject) made(ctx context.Context) (blueprint.Blueprint, error) {
+func (s *Subject) made(ctx context.Context, l experiment.Limits) (blueprint.Blueprint, error) {
 	if s.project == nil {
-		return s.blueprint, nil
+		return s.of(l), nil
 	}
-	return s.blueprint.Renamed(s.project.networks, s.project.volumes), s.project.stands(ctx, s.engine)
+	return s.of(l).Renamed(s.project.networks, s.project.volumes), s.project.stands(ctx, s.engine)
 }
 
 // Release puts back what Take changed, even though ctx has ended, and returns

@@ -6,7 +6,6 @@
 package experiment
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -38,7 +37,7 @@ type Experiment struct {
 
 // Service says what is under test and when it is ready.
 type Service struct {
-	Image     string           `yaml:"image,omitempty" doc:"an image that the engine has"`
+	Image     string           `yaml:"image,omitempty" doc:"an image that the engine has; matrix.image tries several"`
 	Build     *Build           `yaml:"build,omitempty" doc:"an image to build first"`
 	Compose   *Compose         `yaml:"compose,omitempty" doc:"a service of a Compose project"`
 	Container string           `yaml:"container,omitempty" doc:"a running container, by name, id, or labels such as com.docker.compose.service=api; put back exactly as it was"`
@@ -149,25 +148,32 @@ type Expect struct {
 
 // Matrix is the set of limits to try.
 type Matrix struct {
-	CPUs    []CPUs   `yaml:"cpus,omitempty" doc:"one axis: numbers of CPUs"`
-	Memory  []Bytes  `yaml:"memory,omitempty" doc:"the other axis: amounts of memory, as Docker reads them: 200M is 200 MiB"`
-	Exclude []Limits `yaml:"exclude,omitempty" doc:"cells of the two axes to leave out"`
+	CPUs   []CPUs  `yaml:"cpus,omitempty" doc:"one axis: numbers of CPUs"`
+	Memory []Bytes `yaml:"memory,omitempty" doc:"the other axis: amounts of memory, as Docker reads them: 200M is 200 MiB"`
+
+	// Further axes: every one of their settings is tried at all limits.
+	Env    map[string][]string `yaml:"env,omitempty" keep:"cpus,memory_bytes" doc:"values of the service's environment to try, each in every cell; they are recorded, so no secrets"`
+	Images []string            `yaml:"image,omitempty" doc:"images to try, each in every cell; instead of service.image"`
+
+	Exclude []Limits `yaml:"exclude,omitempty" doc:"cells of the axes to leave out; without env and image: with every setting"`
 	List    []Limits `yaml:"cells,omitempty" doc:"instead of axes: the cells themselves"`
 }
 
-// Cells returns every cell once, ordered by CPUs, then memory.
+// Cells returns every cell once, ordered by CPUs, then memory, then setting.
 func (m Matrix) Cells() []Limits {
 	cells := slices.Clone(m.List)
+	settings := m.settings()
 	for _, c := range m.CPUs {
 		for _, b := range m.Memory {
-			if l := (Limits{CPU: c, Memory: b}); !slices.Contains(m.Exclude, l) {
-				cells = append(cells, l)
+			for _, s := range settings {
+				l := Limits{CPU: c, Memory: b, Env: s.Env, Image: s.Image}
+				if !slices.ContainsFunc(m.Exclude, l.matches) {
+					cells = append(cells, l)
+				}
 			}
 		}
 	}
-	slices.SortFunc(cells, func(a, b Limits) int {
-		return cmp.Or(cmp.Compare(a.CPU, b.CPU), cmp.Compare(a.Memory, b.Memory))
-	})
+	slices.SortFunc(cells, Limits.Compare)
 	return slices.Compact(cells)
 }
 
@@ -404,6 +410,8 @@ func (v Value) IsZero() bool { return v.Written == "" }
 
 // Under returns v with ${cpus} and ${memory_bytes} replaced by the limits, also
 // where they were written $${cpus}: these two can't be said literally.
-func (v Value) Under(l Limits) string {
-	return strings.NewReplacer("${cpus}", l.CPU.String(), "${memory_bytes}", strconv.FormatInt(int64(l.Memory), 10)).Replace(v.Resolved)
+func (v Value) Under(l Limits) string { return under(v.Resolved, l) }
+
+func under(text string, l Limits) string {
+	return strings.NewReplacer("${cpus}", l.CPU.String(), "${memory_bytes}", strconv.FormatInt(int64(l.Memory), 10)).Replace(text)
 }

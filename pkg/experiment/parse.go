@@ -25,7 +25,7 @@ import (
 // token: the longest is a body that was recorded.
 const (
 	maxSize   = 8 * maxBody  // in bytes; quotes make up to four bytes of one
-	maxTokens = 8 * maxCells // a cell that was recorded has seven
+	maxTokens = 8 * maxCells // a cell that was recorded has seven, and at most five more for each thing that it sets
 	maxDepth  = 32           // a file that asks something has at most 5
 )
 
@@ -174,6 +174,12 @@ func (d *decoder) decode(path string, n ast.Node, v reflect.Value, tag reflect.S
 
 func (d *decoder) mapping(path string, n ast.MapNode, v reflect.Value, tag reflect.StructTag) {
 	switch {
+	case v.Type() == reflect.TypeFor[Variables]():
+		values := map[string]string{}
+		d.mapping(path, n, reflect.ValueOf(&values).Elem(), tag)
+		v.Set(reflect.ValueOf(VariablesOf(values)))
+	case v.Kind() == reflect.String && glued(n) != "":
+		d.fault(path, fmt.Sprintf("is a map to the YAML parser, because it stands between braces; write %q, in quotes", glued(n)))
 	case v.Type() == reflect.TypeFor[Value](), v.Kind() != reflect.Struct && v.Kind() != reflect.Map:
 		d.mismatch(path, "a map", v.Type())
 	case v.Kind() == reflect.Struct:
@@ -186,6 +192,20 @@ func (d *decoder) mapping(path string, n ast.MapNode, v reflect.Value, tag refle
 			v.SetMapIndex(reflect.ValueOf(key), element)
 		}
 	}
+}
+
+// glued returns the text that the parser took for a map though no space follows
+// its colon, as in {image: [sweep/api:dev]}, or nothing.
+func glued(n ast.MapNode) string {
+	it := n.MapRange()
+	if !it.Next() {
+		return ""
+	}
+	key, value := it.Key().GetToken(), it.Value().GetToken()
+	if key.Position.Line != value.Position.Line || value.Position.Column != key.Position.Column+utf8.RuneCountInString(key.Value)+1 {
+		return ""
+	}
+	return key.Value + ":" + value.Value
 }
 
 // object decodes a map whose keys are the fields of struct v.
@@ -301,7 +321,7 @@ func (d *decoder) mismatch(path, got string, t reflect.Type) {
 	switch {
 	case t.Kind() == reflect.Slice:
 		want = "a list"
-	case t.Kind() == reflect.Map:
+	case t.Kind() == reflect.Map, t == reflect.TypeFor[Variables]():
 		want = "a map of names to values"
 	case t.Kind() == reflect.Struct && t != reflect.TypeFor[Value]():
 		want = "a map of " + strings.Join(keys(t), ", ")

@@ -48,7 +48,6 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 			}
 			return v
 		})
-		variable := rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_.-]{0,8}`)
 		header := rapid.StringMatching("[!#$%&'*+.^_`|~0-9A-Za-z-]{1,8}")
 		e := &experiment.Experiment{
 			Version: experiment.Version,
@@ -56,7 +55,7 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 			Service: experiment.Service{
 				Image: text.Filter(func(s string) bool { return s != "" }).Draw(t, "image"),
 				Port:  rapid.IntRange(1, 65535).Draw(t, "port"),
-				Env:   rapid.MapOfN(variable, value, 0, 3).Draw(t, "env"),
+				Env:   rapid.MapOfN(variables(), value, 0, 3).Draw(t, "env"),
 				Ready: experiment.Ready{Within: duration(1).Draw(t, "within")},
 			},
 			Request: experiment.Request{
@@ -86,6 +85,17 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 				GiBHour: rapid.Float64Range(0, 1e-6).Draw(t, "gib_hour"),
 			},
 		}
+		if rapid.Bool().Draw(t, "has images") {
+			withImages(t, e, text.Filter(func(s string) bool { return s != "" }))
+		}
+		for name := range e.Matrix.Env {
+			delete(e.Service.Env, name)
+		}
+		for _, l := range e.Matrix.List {
+			for name := range l.Env.Map() {
+				delete(e.Service.Env, name)
+			}
+		}
 		e.Request.Insecure = e.Request.Protocol == "https" && rapid.Bool().Draw(t, "insecure")
 		if rapid.Bool().Draw(t, "has feed") {
 			feed(t, &e.Request)
@@ -97,6 +107,17 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 		e.Objective.Errors = rapid.Ptr(shares(), e.Objective.P95 != nil).Draw(t, "errors")
 		return e
 	})
+}
+
+// withImages draws images into the matrix, instead of the service's.
+func withImages(t *rapid.T, e *experiment.Experiment, image *rapid.Generator[string]) {
+	e.Service.Image = ""
+	if len(e.Matrix.List) == 0 {
+		e.Matrix.Images = rapid.SliceOfNDistinct(image, 1, 3, rapid.ID).Draw(t, "images")
+	}
+	for i := range e.Matrix.List {
+		e.Matrix.List[i].Image = image.Draw(t, "image")
+	}
 }
 
 // feed draws a feed, and texts that use it.
@@ -153,8 +174,21 @@ func memory() *rapid.Generator[experiment.Bytes] {
 
 func limits() *rapid.Generator[experiment.Limits] {
 	return rapid.Custom(func(t *rapid.T) experiment.Limits {
-		return experiment.Limits{CPU: cpus().Draw(t, "cpus"), Memory: memory().Draw(t, "memory")}
+		return experiment.Limits{
+			CPU: cpus().Draw(t, "cpus"), Memory: memory().Draw(t, "memory"),
+			Env: experiment.VariablesOf(rapid.MapOfN(variables(), settable(), 0, 2).Draw(t, "env")),
+		}
 	})
+}
+
+func variables() *rapid.Generator[string] {
+	return rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_.-]{0,8}`)
+}
+
+// settable draws values that a cell can set.
+func settable() *rapid.Generator[string] {
+	return rapid.OneOf(rapid.String(), rapid.StringMatching(`[ -~$]{0,50}`), rapid.SampledFrom(append(awkward, "${cpus}", "1", "10", "2"))).
+		Filter(func(s string) bool { return strings.IndexFunc(s, isControl) < 0 })
 }
 
 func matrices() *rapid.Generator[experiment.Matrix] {
@@ -166,6 +200,7 @@ func matrices() *rapid.Generator[experiment.Matrix] {
 			CPUs:   rapid.SliceOfNDistinct(cpus(), 2, 3, rapid.ID).Draw(t, "cpus"),
 			Memory: rapid.SliceOfNDistinct(memory(), 1, 3, rapid.ID).Draw(t, "memory"),
 		}
+		m.Env = rapid.MapOfN(variables(), rapid.SliceOfNDistinct(settable(), 1, 3, rapid.ID), 0, 2).Draw(t, "env")
 		cells := m.Cells()
 		m.Exclude = rapid.SliceOfNDistinct(rapid.SampledFrom(cells), 0, len(cells)-1, rapid.ID).Draw(t, "exclude")
 		return m
@@ -385,7 +420,10 @@ func BenchmarkArrivals(b *testing.B) {
 // TestWithin checks the laws of a partial order.
 func TestWithin(t *testing.T) {
 	few := rapid.Custom(func(t *rapid.T) experiment.Limits { // so few that they are often comparable
-		return experiment.Limits{CPU: experiment.CPUs(rapid.IntRange(1, 3).Draw(t, "cpus")), Memory: experiment.Bytes(rapid.IntRange(1, 3).Draw(t, "memory"))}
+		return experiment.Limits{
+			CPU: experiment.CPUs(rapid.IntRange(1, 3).Draw(t, "cpus")), Memory: experiment.Bytes(rapid.IntRange(1, 3).Draw(t, "memory")),
+			Image: rapid.SampledFrom([]string{"", "", "x"}).Draw(t, "image"),
+		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := few.Draw(t, "a"), few.Draw(t, "b"), few.Draw(t, "c")
@@ -396,6 +434,8 @@ func TestWithin(t *testing.T) {
 			t.Fatal("not antisymmetric")
 		case a.Within(b) && b.Within(c) && !a.Within(c):
 			t.Fatal("not transitive")
+		case a.Within(b) && a.Setting() != b.Setting():
+			t.Fatal("across settings")
 		}
 	})
 }
@@ -406,16 +446,24 @@ func TestCells(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := matrices().Draw(t, "matrix")
 		cells := m.Cells()
-		if want := len(m.CPUs)*len(m.Memory) - len(m.Exclude) + len(m.List); len(cells) != want {
+		if want := len(m.CPUs)*len(m.Memory)*settings(m) - len(m.Exclude) + len(m.List); len(cells) != want {
 			t.Fatalf("%d cells, not %d", len(cells), want)
 		}
 		for i, cell := range cells {
 			if slices.Contains(m.Exclude, cell) {
 				t.Fatalf("%v is excluded", cell)
 			}
-			if i > 0 && cell.Within(cells[i-1]) {
+			if i > 0 && (cell.Within(cells[i-1]) || cells[i-1].Compare(cell) >= 0) {
 				t.Fatalf("%v comes after %v", cell, cells[i-1])
 			}
 		}
 	})
+}
+
+func settings(m experiment.Matrix) int {
+	n := 1
+	for _, values := range m.Env {
+		n *= len(values)
+	}
+	return n
 }

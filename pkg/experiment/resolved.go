@@ -50,6 +50,8 @@ func encode(v reflect.Value) any {
 		return quote(x.Written)
 	case string:
 		return quote(escape(x))
+	case Variables:
+		return encode(reflect.ValueOf(x.Map()))
 	case encoding.TextMarshaler:
 		text, _ := x.MarshalText() // the units of this package always have a text
 		return plain(text)

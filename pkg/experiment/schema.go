@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/invopop/jsonschema"
@@ -34,6 +35,7 @@ func Schema() ([]byte, error) {
 		},
 	}
 	root := r.Reflect(Experiment{})
+	images := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Required: []string{"image"}}, {Required: []string{"cells"}}}}
 	for name, t := range structs {
 		s := root.Definitions[name]
 		if name == "Experiment" {
@@ -44,6 +46,11 @@ func Schema() ([]byte, error) {
 			one := &jsonschema.Schema{}
 			for _, keys := range sets {
 				one.OneOf = append(one.OneOf, &jsonschema.Schema{Required: keys})
+			}
+			if name == "Service" { // its image may stand in the matrix
+				some := &jsonschema.Schema{AnyOf: slices.Clone(one.OneOf)}
+				one.OneOf = append(one.OneOf, &jsonschema.Schema{Not: some})
+				root.AllOf = append(root.AllOf, &jsonschema.Schema{AnyOf: []*jsonschema.Schema{within("service", some), within("matrix", images)}})
 			}
 			s.AllOf = append(s.AllOf, one)
 		}
@@ -70,6 +77,13 @@ var alternatives = map[string][][][]string{ //nolint:gochecknoglobals // a table
 	"Users":   {{{"target"}, {"rate"}}, {{"ramp"}, {"stages"}, {"stairs"}}},
 	"Stage":   {{{"users"}, {"rate"}}},
 	"Wait":    {{{"constant"}, {"between"}, {"pacing"}}},
+}
+
+// within returns the schema of a map in which a key's value fits s.
+func within(key string, s *jsonschema.Schema) *jsonschema.Schema {
+	properties := jsonschema.NewProperties()
+	properties.Set(key, s)
+	return &jsonschema.Schema{Properties: properties}
 }
 
 // applyTags adds what the tags of struct t say to its schema.
@@ -122,15 +136,16 @@ func scalars() map[string]*jsonschema.Schema {
 		return &s
 	}
 	return map[string]*jsonschema.Schema{
-		"CPUs":     one(`^([0-9]+\.?[0-9]*|\.[0-9]+)$`, jsonschema.Schema{Minimum: "0.01"}, "number", "string"),
-		"Bytes":    one(`^[0-9.]+ ?([kKmMgGtTpP]([iI]?[bB])?|[bB])?$`, jsonschema.Schema{ExclusiveMinimum: "0"}, "number", "string"),
-		"Duration": one(`^\+?(0|([0-9.]+(ns|us|µs|ms|s|m|h))+)$`, jsonschema.Schema{Minimum: "0", Maximum: "0"}, "string", "integer"),
-		"Share":    one(`^[0-9.]+ *%?$`, jsonschema.Schema{Minimum: "0", Maximum: "1"}, "number", "string"),
-		"Rate":     one(`^[0-9]+/s$`, jsonschema.Schema{}, "string"),
-		"Boolean":  one(`^(true|false)$`, jsonschema.Schema{}, "boolean", "string"),
-		"Integer":  one(`^[+-]?[0-9]+$`, jsonschema.Schema{}, "integer", "string"),
-		"Number":   one(`^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$`, jsonschema.Schema{}, "number", "string"),
-		"Variable": one("", jsonschema.Schema{}, "string"),
-		"Text":     {Extras: map[string]any{"type": []string{"string", "number", "boolean"}}},
+		"CPUs":      one(`^([0-9]+\.?[0-9]*|\.[0-9]+)$`, jsonschema.Schema{Minimum: "0.01"}, "number", "string"),
+		"Bytes":     one(`^[0-9.]+ ?([kKmMgGtTpP]([iI]?[bB])?|[bB])?$`, jsonschema.Schema{ExclusiveMinimum: "0"}, "number", "string"),
+		"Duration":  one(`^\+?(0|([0-9.]+(ns|us|µs|ms|s|m|h))+)$`, jsonschema.Schema{Minimum: "0", Maximum: "0"}, "string", "integer"),
+		"Share":     one(`^[0-9.]+ *%?$`, jsonschema.Schema{Minimum: "0", Maximum: "1"}, "number", "string"),
+		"Rate":      one(`^[0-9]+/s$`, jsonschema.Schema{}, "string"),
+		"Boolean":   one(`^(true|false)$`, jsonschema.Schema{}, "boolean", "string"),
+		"Integer":   one(`^[+-]?[0-9]+$`, jsonschema.Schema{}, "integer", "string"),
+		"Number":    one(`^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$`, jsonschema.Schema{}, "number", "string"),
+		"Variable":  one("", jsonschema.Schema{}, "string"),
+		"Text":      {Extras: map[string]any{"type": []string{"string", "number", "boolean"}}},
+		"Variables": {Type: "object", AdditionalProperties: &jsonschema.Schema{Ref: "#/$defs/Text"}},
 	}
 }

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -11,6 +12,11 @@ type Trial struct {
 	Limits    Limits `json:"limits"`
 	Hold      int    `json:"hold,omitempty"` // the users (or requests a second) that are held; 0: the ramp to the target
 	Replicate int    `json:"replicate"`      // of this cell and load, from 1
+}
+
+// Compare orders trials by cell, then load, then replicate.
+func (t Trial) Compare(u Trial) int {
+	return cmp.Or(t.Limits.Compare(u.Limits), cmp.Compare(t.Hold, u.Hold), cmp.Compare(t.Replicate, u.Replicate))
 }
 
 // Slug returns the form that file names use: "2cpu-500M-1", or

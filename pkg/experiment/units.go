@@ -210,18 +210,39 @@ func (r *Rate) UnmarshalText(text []byte) error {
 }
 
 // Limits is one cell of the matrix: what a fresh container of the service may
-// use. It is comparable, so it is a map key.
+// use, and what it sets besides ([Limits.Setting]). It is comparable, so it is a
+// map key.
 type Limits struct {
 	CPU    CPUs  `yaml:"cpus" json:"cpus" required:"true" doc:"how many CPUs the service may use: 0.5, 2"`
 	Memory Bytes `yaml:"memory" json:"memory" required:"true" doc:"how much memory the service may use, without swap, as Docker reads it: 200M is 200 MiB"`
+
+	Env   Variables `yaml:"env,omitempty" json:"env,omitempty" keep:"cpus,memory_bytes" doc:"environment of the service in this cell"`
+	Image string    `yaml:"image,omitempty" json:"image,omitempty" doc:"the service's image in this cell"`
 }
 
-// Within reports whether l grants no more than m of either resource. It is a
-// partial order: of 1 CPU / 500M and 2 CPU / 200M neither is within the other.
-func (l Limits) Within(m Limits) bool { return l.CPU <= m.CPU && l.Memory <= m.Memory }
+// Within reports whether l grants no more than m of either resource, with the
+// same setting. It is a partial order: of 1 CPU / 500M and 2 CPU / 200M neither
+// is within the other, nor is any cell within one of another setting.
+func (l Limits) Within(m Limits) bool {
+	return l.CPU <= m.CPU && l.Memory <= m.Memory && l.Setting() == m.Setting()
+}
 
-// String returns the form that people read: "2 CPU / 500M".
-func (l Limits) String() string { return fmt.Sprintf("%s CPU / %s", l.CPU, l.Memory) }
+// String returns the form that people read: "2 CPU / 500M", or "2 CPU / 500M
+// with WORKERS=2".
+func (l Limits) String() string {
+	text := fmt.Sprintf("%s CPU / %s", l.CPU, l.Memory)
+	if s := l.Setting(); s != (Setting{}) {
+		text += " with " + s.String()
+	}
+	return text
+}
 
-// Slug returns the form that file names use: "2cpu-500M".
-func (l Limits) Slug() string { return fmt.Sprintf("%scpu-%s", l.CPU, l.Memory) }
+// Slug returns the form that file names use: "2cpu-500M", or
+// "2cpu-500M-WORKERS=2".
+func (l Limits) Slug() string {
+	text := fmt.Sprintf("%scpu-%s", l.CPU, l.Memory)
+	if s := l.Setting(); s != (Setting{}) {
+		text += "-" + s.Slug()
+	}
+	return text
+}

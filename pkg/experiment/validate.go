@@ -51,6 +51,7 @@ func (d *decoder) check(e *Experiment) {
 	d.checkService(&e.Service)
 	d.checkRequest(&e.Request)
 	d.checkMatrix(e.Matrix)
+	d.checkSettings(e.Service, e.Matrix)
 	d.checkUsers(&e.Users)
 	d.checkObjective(e)
 	d.checkSearch(&e.Search)
@@ -109,7 +110,7 @@ func (d *decoder) oneOf(path string, none bool, keys ...string) {
 }
 
 func (d *decoder) checkService(s *Service) {
-	d.oneOf("service", false, "image", "build", "compose", "container")
+	d.oneOf("service", d.hasImages(), "image", "build", "compose", "container")
 	d.demand(s.Image != "" || !d.given("service.image"), "service.image", "is empty")
 	d.demand(s.Container != "" || !d.given("service.container"), "service.container", "is empty")
 	if c := s.Compose; c != nil {
@@ -117,7 +118,7 @@ func (d *decoder) checkService(s *Service) {
 	}
 	d.demand(s.Port >= 1 && s.Port <= 65535, "service.port", "%d is not a port; write one from 1 to 65535", s.Port)
 	for name := range s.Env {
-		d.demand(isVariable(strings.NewReplacer(".", "_", "-", "_").Replace(name)), "service.env."+name, "%q can't name an environment variable", name)
+		d.checkVariable("service.env."+name, name)
 	}
 	otherwise(d, "service.ready.within", &s.Ready.Within, Duration(time.Minute))
 	d.demand(s.Ready.Within > 0, "service.ready.within", "must be more than 0")
@@ -132,6 +133,10 @@ func (d *decoder) checkCompose(c Compose) {
 	d.demand(len(c.Files) > 0 || !d.given("service.compose.files"), "service.compose.files", "is empty")
 	d.demand(!slices.Contains(c.Files, ""), "service.compose.files", "has an empty name in it")
 	d.demand(c.Service != "" || !d.given("service.compose.service"), "service.compose.service", "is empty")
+}
+
+func (d *decoder) checkVariable(path, name string) {
+	d.demand(isVariable(strings.NewReplacer(".", "_", "-", "_").Replace(name)), path, "%q can't name an environment variable", name)
 }
 
 func (d *decoder) checkRequest(r *Request) {
@@ -279,11 +284,27 @@ func (d *decoder) checkMatrix(m Matrix) {
 	unique(d, "matrix.memory", m.Memory)
 	unique(d, "matrix.exclude", m.Exclude)
 	unique(d, "matrix.cells", m.List)
-	if n := len(m.CPUs)*len(m.Memory) + len(m.List); n > maxCells {
+	switch n, sets := m.size(), m.sets(); {
+	case n > maxCells:
 		d.demand(false, "matrix", "has %d cells, but at most %d are allowed", n, maxCells)
-		return
+	case n*(1+sets) > maxCells: // they couldn't be read again: see maxTokens
+		d.demand(false, "matrix", "has %d cells of %d settings each, but at most %d such cells are allowed", n, sets, maxCells/(1+sets))
+	default:
+		d.checkExclude(m)
 	}
-	d.checkExclude(m)
+}
+
+// sets returns how many things each cell of the axes sets besides its limits.
+func (m Matrix) sets() int { return len(m.Env) + min(1, len(m.Images)) }
+
+// size returns how many cells the file describes; beyond maxCells it may be any
+// greater number.
+func (m Matrix) size() int {
+	n := len(m.CPUs) * len(m.Memory) * max(1, len(m.Images))
+	for _, values := range m.Env {
+		n = min(n, maxCells+1) * len(values)
+	}
+	return n + len(m.List)
 }
 
 func (d *decoder) checkMemory(path string, b Bytes) {
@@ -301,21 +322,77 @@ func (d *decoder) checkExclude(m Matrix) {
 	for i, l := range m.Exclude {
 		path := fmt.Sprintf("matrix.exclude[%d]", i)
 		if d.sound(path+".cpus") && d.sound(path+".memory") {
-			d.demand(slices.Contains(m.CPUs, l.CPU) && slices.Contains(m.Memory, l.Memory), path, "%s is not a cell of the axes", l)
+			d.demand(m.onAxes(l), path, "%s is not a cell of the axes", l)
 		}
 	}
 	d.demand(len(m.Cells()) > 0, "matrix.exclude", "leaves no cell to try")
 }
 
+// onAxes reports whether l has a value of each axis that it names.
+func (m Matrix) onAxes(l Limits) bool {
+	for name, value := range l.Env.Map() {
+		if !slices.Contains(m.Env[name], value) {
+			return false
+		}
+	}
+	return slices.Contains(m.CPUs, l.CPU) && slices.Contains(m.Memory, l.Memory) && (l.Image == "" || slices.Contains(m.Images, l.Image))
+}
+
+// hasImages reports whether the matrix says from which images the service is
+// started: an axis of them, or its first cell.
+func (d *decoder) hasImages() bool {
+	return d.given("matrix.image") || d.given("matrix.cells[0].image")
+}
+
+// checkSettings checks what cells set besides their limits.
+func (d *decoder) checkSettings(s Service, m Matrix) {
+	for _, axis := range []string{"matrix.env", "matrix.image"} {
+		d.demand(!d.given(axis) || !d.given("matrix.cells"), axis, "is an axis, and doesn't go with cells; write it into each of them")
+	}
+	d.demand(len(m.Env) > 0 || !d.given("matrix.env"), "matrix.env", "is empty; write a variable with the values to try, such as {WORKERS: [1, 2]}")
+	for name, values := range m.Env {
+		path := join("matrix.env", name)
+		d.checkSetVariable(s, path, name, values...)
+		d.demand(len(values) > 0, path, "is empty; write at least one value, such as [1, 2]")
+		unique(d, path, values)
+	}
+	d.demand(len(m.Images) > 0 || !d.given("matrix.image"), "matrix.image", "is empty; write at least one image")
+	unique(d, "matrix.image", m.Images)
+	for i, image := range m.Images {
+		d.demand(image != "", fmt.Sprintf("matrix.image[%d]", i), "is empty")
+	}
+	for i, l := range m.List {
+		path := fmt.Sprintf("matrix.cells[%d]", i)
+		for name, value := range l.Env.sorted {
+			d.checkSetVariable(s, path+".env."+name, name, value)
+		}
+		d.demand(l.Image != "" || !d.hasImages(), path+".image", "is missing or empty; either every cell says its image, or none")
+		d.demand(l.Image == "" || d.hasImages(), path+".image", "is one of few; either every cell says its image, or none")
+	}
+	if d.hasImages() {
+		for _, other := range []string{"image", "build", "compose", "container"} {
+			d.demand(!d.given("service."+other), "service."+other, "doesn't go with the images of the matrix; write the service's image in one of the two places")
+		}
+	}
+}
+
+// checkSetVariable checks a variable that cells set. What a file says twice would
+// mean one of the two in secret.
+func (d *decoder) checkSetVariable(s Service, path, name string, values ...string) {
+	d.checkVariable(path, name)
+	_, twice := s.Env[name]
+	d.demand(!twice, path, "is in service.env too; write it in one of the two places")
+	for _, value := range values {
+		d.demand(!strings.ContainsFunc(value, isControl), path, "must be a single line without control characters: it names a cell")
+	}
+}
+
 // unique demands that no element of the list at path comes twice.
-func unique[T interface {
-	comparable
-	fmt.Stringer
-}](d *decoder, path string, list []T) {
+func unique[T comparable](d *decoder, path string, list []T) {
 	first := map[T]bool{}
 	for i, v := range list {
 		if element := fmt.Sprintf("%s[%d]", path, i); d.sound(element) && d.sound(element+".cpus") && d.sound(element+".memory") {
-			d.demand(!first[v], element, "%s is in the list twice", v)
+			d.demand(!first[v], element, "%v is in the list twice", v)
 			first[v] = true
 		}
 	}

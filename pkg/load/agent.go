@@ -29,6 +29,11 @@ import (
 //	  |-- order{Ceiling} -------->|
 //	  |<------- frame{Ceiling} ---|
 //
+// or, as often as it likes, to look at the service without any load,
+//
+//	  |-- order{Ask} ------------>|
+//	  |<------- frame{Answer} ----|
+//
 // Frames are numbered, so that a lost one can't go unnoticed; one with an
 // error is the last. The end of stdin is the end of the agent, whatever it is
 // doing: it never outlives sweep.
@@ -38,6 +43,8 @@ type order struct {
 	Plan    *Plan `json:"plan,omitempty"`
 	Ceiling *Plan `json:"ceiling,omitempty"`
 	Go      bool  `json:"go,omitempty"`
+	Ask     *Ask  `json:"ask,omitempty"`
+	Ports   bool  `json:"ports,omitempty"`
 }
 
 // frame is a line from the agent. Seq counts from 1.
@@ -47,6 +54,8 @@ type frame struct {
 	NotReady string        `json:"not_ready,omitempty"`
 	Tick     *measure.Tick `json:"tick,omitempty"`
 	Ceiling  float64       `json:"ceiling,omitempty"` // requests a second
+	Answer   *Answer       `json:"answer,omitempty"`
+	Ports    []int         `json:"ports,omitempty"`
 	Done     bool          `json:"done,omitempty"`
 	Failed   string        `json:"failed,omitempty"` // what the agent couldn't do: never the service's fault
 }
@@ -79,6 +88,8 @@ func serve(ctx context.Context, orders <-chan order, out *sender) error {
 	switch {
 	case !ok:
 		return nil
+	case first.Ask != nil || first.Ports:
+		return look(ctx, first, orders, out)
 	case first.Ceiling != nil:
 		rate, err := Ceiling(ctx, *first.Ceiling)
 		return out.send(failed(frame{Ceiling: rate}, err))

@@ -349,7 +349,7 @@ type Host struct {
 	CgroupVersion string           `json:"cgroup_version"`
 	CPUs          int              `json:"cpus"`
 	Memory        experiment.Bytes `json:"memory"`
-	Warnings      []string         `json:"warnings,omitempty"` // what the engine says that it can't limit
+	Warnings      []string         `json:"warnings,omitempty"` // what the engine can't limit, or doesn't tell
 }
 
 // Manifest is what a run was made with.
@@ -365,6 +365,14 @@ type Manifest struct {
 	Blueprint string    `json:"blueprint,omitempty"` // digest of what the service's containers were made from, limits apart
 	Seed      int64     `json:"seed"`
 	Host      Host      `json:"host"`
+
+	Images map[string]Image `json:"images,omitempty"` // instead of Image, ImageID and Digests where cells set theirs: by the names that they give
+}
+
+// Image is what a service is started from.
+type Image struct {
+	ID      string   `json:"id"`
+	Digests []string `json:"digests,omitempty"` // in registries
 }
 
 // Same reports whether h and o would measure the same: the same machine and

@@ -28,9 +28,13 @@ func (r Run) csvHead() []string {
 			head = append(head, at+name)
 		}
 	}
-	return append(head, "breach_objective", "breach_observed", "breach_limit", "cause", "cause_evidence", "cause_confirmed_by",
+	head = append(head, "breach_objective", "breach_observed", "breach_limit", "cause", "cause_evidence", "cause_confirmed_by",
 		"peak_memory_bytes", "cpu_seconds_per_request", "price_hour", "warnings", "starts_passed", "starts_failed", "inferred", "inferred_from", "price_per_million",
 		"predicted_users", "predicted_low", "predicted_high", "proved")
+	if r.set() {
+		head = append(head, "setting")
+	}
+	return head
 }
 
 func (r Run) csvLine(c analysis.Cell) []string {
@@ -58,7 +62,11 @@ func (r Run) csvLine(c analysis.Cell) []string {
 		string(why.Label), text(strings.Join(why.Evidence, "; ")), text(why.ConfirmedBy),
 		known(float64(c.PeakMemory)), known(c.CPUSecondsPerRequest), digits(c.PriceHour), text(strings.Join(notes(c), "; ")),
 		strconv.Itoa(c.Passes()), strconv.Itoa(c.Fails()), string(c.Inferred), from, known(c.PricePerMillion()))
-	return append(append(line, r.csvPrediction(c)...), strconv.FormatBool(c.Proved))
+	line = append(append(line, r.csvPrediction(c)...), strconv.FormatBool(c.Proved))
+	if r.set() {
+		line = append(line, text(l.Setting().String()))
+	}
+	return line
 }
 
 func (r Run) csvPrediction(c analysis.Cell) []string {

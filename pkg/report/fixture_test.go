@@ -222,6 +222,11 @@ func searched() Run {
 	return r.withMinimal(3)
 }
 
+// modelOf is the model of cells that set nothing.
+func modelOf(m analysis.Model) map[experiment.Setting]*analysis.Model {
+	return map[experiment.Setting]*analysis.Model{{}: &m}
+}
+
 // foreseen is a run in which a model says something of what wasn't measured.
 func foreseen() Run {
 	predict := func(c analysis.Cell, users, low, high int, bound analysis.Label) analysis.Cell {
@@ -229,10 +234,10 @@ func foreseen() Run {
 		return c
 	}
 	r := searched()
-	r.Surface.Model = &analysis.Model{
+	r.Surface.Models = modelOf(analysis.Model{
 		Demand: 0.0002134, Idle: 0.0123, Base: 61.5 * float64(experiment.MiB), Each: 32100, Per: analysis.PerRequest,
 		Tried: 3, Error: 0.08, Worst: 0.113, Trusted: true,
-	}
+	})
 	cells := r.Surface.Cells
 	cells[0] = predict(cells[0], 3951, 3550, 4397, analysis.CauseMemory)
 	cells[4] = predict(cells[4], 6329, 6160, 6329, analysis.CauseMemory)
@@ -251,10 +256,10 @@ func foreseen() Run {
 // doubtful is the same with a model that isn't trusted.
 func doubtful() Run {
 	r := foreseen()
-	m := *r.Surface.Model
+	m := *r.Surface.Models[experiment.Setting{}]
 	m.Tried, m.Error, m.Worst, m.Each, m.Trusted = 1, 0.41, 0.41, 0, false
 	m.Doubt = "it takes 3 cells that fail at a closely known load, not 1"
-	r.Surface.Model = &m
+	r.Surface.Models = modelOf(m)
 	r.Surface.Cells[0].Predicted.Low, r.Surface.Cells[0].Predicted.High = 2802, 5570
 	return r
 }
@@ -292,4 +297,25 @@ func proved() Run {
 	r = r.withMinimal(1)
 	r.Surface.Minimal.Certificate = "it carried them in 2 of 2 fresh starts; of what is cheaper 1 CPU / 500M failed in 2 of 2"
 	return r
+}
+
+// settings is a run with three settings of the same four limits, of which one is
+// an image too, and cells of none beside them.
+func settings() Run {
+	set := func(c analysis.Cell, workers, image string) analysis.Cell {
+		c.Trial.Limits.Env, c.Trial.Limits.Image = experiment.VariablesOf(map[string]string{"WORKERS": workers}), image
+		return c
+	}
+	follows := cellOf(2, 500, analysis.Verdict{Outcome: analysis.NotMeasured})
+	follows.Inferred = analysis.InferredPassed
+	follows = set(follows, "2", "")
+	follows.From = set(cellOf(1, 500, passed()), "2", "").Trial.Limits
+	r := runOf("1 CPU / 500M with WORKERS=2 is the least of 6 configurations that carries 10,000 users with errors <= 1% and p99 <= 1s.", nil,
+		set(cellOf(1, 200, oomKilled()), "1", ""), set(cellOf(1, 200, oomKilled()), "2", ""), set(cellOf(1, 200, limited()), "${cpus}", "sweep/fastapi:slim"),
+		set(cellOf(1, 500, breached()), "1", ""), set(cellOf(1, 500, passed()), "2", ""), set(cellOf(1, 500, breached()), "${cpus}", "sweep/fastapi:slim"),
+		set(cellOf(2, 500, passed()), "1", ""), follows, cellOf(2, 500, breached()))
+	model := analysis.Model{Demand: 0.0002134, Base: 61.5 * float64(experiment.MiB), Each: 32100, Per: analysis.PerRequest, Tried: 3, Error: 0.08, Worst: 0.113, Trusted: true}
+	r.Surface.Models = map[experiment.Setting]*analysis.Model{follows.Trial.Limits.Setting(): &model}
+	r.Surface.Cells[7].Predicted = &analysis.Prediction{Users: 21000, Low: 19000, High: 23000, Bound: analysis.CauseCPU}
+	return r.withMinimal(4)
 }

@@ -27,30 +27,83 @@ const (
 
 // Matrix draws the cells of a run: CPUs to the right, memory upwards, coloured
 // by how much of the target each carried. Levels stand at even distances,
-// however uneven they are.
+// however uneven they are. Each setting has a panel of its own, all with the same
+// axes.
 func Matrix(r Run) *Picture {
-	m := newMatrix(r)
-	width := axisWidth + vg.Length(len(m.cpus))*cellWidth + scaleWidth
+	p := newPanels(r)
 	return &Picture{
 		Title:       clean(r.Surface.Experiment, nameLength) + ": " + r.unit() + " carried of " + analysis.Thousands(r.Surface.Target),
 		Description: clean(r.Surface.Answer, lineLength),
 		caption:     strings.Join(append([]string{r.caption()}, r.priced()...), "  ·  "),
-		width:       max(width, leastWidth),
-		height:      vg.Length(max(1, len(m.memory)))*cellHeight + axisHeight,
-		draw:        m.draw,
+		width:       max(vg.Length(p.across)*p.width+scaleWidth, leastWidth),
+		height:      vg.Length(p.down) * p.height,
+		draw:        p.draw,
 	}
 }
 
-// A matrix places a run's cells on two axes of indices.
+// Panels stand beside each other as far as they fit, then beneath.
+const (
+	panelsWidth  vg.Length = 1200 // of the panels in a row, at most, if there are several
+	headingSpace vg.Length = 26   // above each panel of a setting
+)
+
+// panels are a run's matrices, one for each setting.
+type panels struct {
+	all           []matrix
+	across, down  int
+	width, height vg.Length // of one
+}
+
+func newPanels(r Run) panels {
+	whole := newMatrix(r)
+	p := panels{
+		width:  axisWidth + vg.Length(len(whole.cpus))*cellWidth,
+		height: axisHeight + vg.Length(max(1, len(whole.memory)))*cellHeight,
+	}
+	if r.set() {
+		p.height += headingSpace
+	}
+	for _, setting := range analysis.Settings(r.Surface.Cells) {
+		one := whole
+		one.cells, one.setting = analysis.Of(whole.cells, setting), setting
+		p.all = append(p.all, one)
+	}
+	n := max(1, len(p.all))
+	p.across = min(n, max(1, int(panelsWidth/p.width)))
+	p.down = (n + p.across - 1) / p.across
+	return p
+}
+
+func (p panels) draw(c draw.Canvas) {
+	if len(p.all) == 0 {
+		hand{large, false, rgb(dim)}.write(c, c.Center().X, c.Center().Y, draw.XCenter, "no cells")
+		return
+	}
+	for i, m := range p.all {
+		one := draw.Crop(c, 0, 0, 0, 0)
+		one.Min.X += vg.Length(i%p.across) * p.width
+		one.Max.X = one.Min.X + p.width
+		one.Max.Y -= vg.Length(i/p.across) * p.height
+		one.Min.Y = one.Max.Y - p.height
+		area := m.draw(one)
+		if i == p.across-1 {
+			m.drawScale(c, area.Max.X+20, area.Min.Y+cellGap, area.Max.Y-cellGap)
+		}
+	}
+}
+
+// A matrix places cells on two axes of indices.
 type matrix struct {
-	run    Run
-	cpus   []experiment.CPUs
-	memory []experiment.Bytes
+	run     Run
+	cells   []analysis.Cell
+	setting experiment.Setting // of the cells, where they have one
+	cpus    []experiment.CPUs
+	memory  []experiment.Bytes
 }
 
 func newMatrix(r Run) matrix {
-	m := matrix{run: r}
-	for _, c := range r.Surface.Cells {
+	m := matrix{run: r, cells: r.Surface.Cells}
+	for _, c := range m.cells {
 		m.cpus, m.memory = append(m.cpus, c.Trial.Limits.CPU), append(m.memory, c.Trial.Limits.Memory)
 	}
 	slices.Sort(m.cpus)
@@ -59,13 +112,12 @@ func newMatrix(r Run) matrix {
 	return m
 }
 
-func (m matrix) draw(c draw.Canvas) {
-	if len(m.cpus) == 0 {
-		hand{large, false, rgb(dim)}.write(c, c.Center().X, c.Center().Y, draw.XCenter, "no cells")
-		return
+// draw draws the matrix and returns the area of its cells.
+func (m matrix) draw(c draw.Canvas) draw.Canvas {
+	grid := c
+	if m.run.set() {
+		grid = draw.Crop(c, 0, 0, 0, -headingSpace)
 	}
-	grid := draw.Crop(c, 0, 0, 0, 0)
-	grid.Max.X = grid.Min.X + axisWidth + vg.Length(len(m.cpus))*cellWidth
 	p := plot.New()
 	p.BackgroundColor = nil
 	p.Add(m)
@@ -78,7 +130,20 @@ func (m matrix) draw(c draw.Canvas) {
 	}
 	p.Draw(grid)
 	area := p.DataCanvas(grid)
-	m.drawScale(c, area.Max.X+20, area.Min.Y+cellGap, area.Max.Y-cellGap)
+	if m.run.set() {
+		m.drawHeading(c, area)
+	}
+	return area
+}
+
+// drawHeading names the setting above the cells.
+func (m matrix) drawHeading(c, area draw.Canvas) {
+	heading := "no setting"
+	if m.setting != (experiment.Setting{}) {
+		heading = clean(m.setting.String(), lineLength)
+	}
+	h := hand{large, true, rgb(black)}
+	h.write(c, area.Min.X+cellGap, c.Max.Y-large-4, draw.XLeft, h.fit(heading, area.Size().X))
 }
 
 func (m matrix) ticks() (cpus, memory plot.ConstantTicks) {
@@ -100,7 +165,7 @@ func (m matrix) DataRange() (xmin, xmax, ymin, ymax float64) {
 // blank where all cells are equal, and has no text.
 func (m matrix) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
-	for _, cell := range m.run.Surface.Cells {
+	for _, cell := range m.cells {
 		i := float64(slices.Index(m.cpus, cell.Trial.Limits.CPU))
 		j := float64(slices.Index(m.memory, cell.Trial.Limits.Memory))
 		box := vg.Rectangle{Min: vg.Point{X: x(i - 0.5), Y: y(j - 0.5)}, Max: vg.Point{X: x(i + 0.5), Y: y(j + 0.5)}}

@@ -97,6 +97,31 @@ func always(v func() analysis.Verdict) func(i, j int) (analysis.Verdict, bool) {
 	return func(int, int) (analysis.Verdict, bool) { return v(), true }
 }
 
+// TestEachSettingHasAPanel checks that no two settings share a place, however
+// many there are, and that each is named.
+func TestEachSettingHasAPanel(t *testing.T) {
+	text := svg(t, Matrix(settings()))
+	for _, want := range []string{"no setting", "WORKERS=1", "WORKERS=2", "WORKERS=${cpus} and image sweep/fastapi:slim"} {
+		if strings.Count(text, ">"+want+"</text>") != 1 {
+			t.Errorf("no panel is called %q", want)
+		}
+	}
+	for n, want := range map[int][2]int{1: {1, 1}, 3: {3, 1}, 4: {3, 2}, 7: {3, 3}} {
+		r := matrixOf([]float64{1, 2}, []int{200, 500}, always(passed))
+		cells := r.Surface.Cells
+		r.Surface.Cells = nil
+		for i := range n {
+			for _, c := range cells {
+				c.Trial.Limits.Env = experiment.VariablesOf(map[string]string{"WORKERS": strconv.Itoa(i)})
+				r.Surface.Cells = append(r.Surface.Cells, c)
+			}
+		}
+		if p := newPanels(r); len(p.all) != n || p.across != want[0] || p.down != want[1] {
+			t.Errorf("%d settings stand in %d rows of %d", n, p.down, p.across)
+		}
+	}
+}
+
 func TestMatrix(t *testing.T) {
 	mixed := []func() analysis.Verdict{oomKilled, breached, limited, notReady, passed}
 	all := runs()
@@ -183,7 +208,7 @@ func TestMatrixShowsWhatIsPredictedInSmallWords(t *testing.T) {
 		}
 	}
 	plain := foreseen()
-	plain.Surface.Model = nil
+	plain.Surface.Models = nil
 	if strings.Contains(svg(t, Matrix(plain)), "predicted") {
 		t.Error("predicted without a model")
 	}

@@ -12,10 +12,21 @@ import (
 
 // predicted returns what a model says of a cell that wasn't measured, or nil.
 func (r Run) predicted(c analysis.Cell) *analysis.Prediction {
-	if c.Measured || r.Surface.Model == nil {
+	if c.Measured || r.model(c) == nil {
 		return nil
 	}
 	return c.Predicted
+}
+
+// model returns what was learnt from cells with the setting of c, or nil.
+func (r Run) model(c analysis.Cell) *analysis.Model {
+	return r.Surface.Models[c.Trial.Limits.Setting()]
+}
+
+// promised reports whether a trusted model says what a cell carries of which
+// neither a start nor an inference tells.
+func (r Run) promised(c analysis.Cell) bool {
+	return r.predicted(c) != nil && r.model(c).Trusted && c.Inferred == ""
 }
 
 // about rounds a prediction down to two digits: it knows no more, and what
@@ -35,7 +46,7 @@ func (r Run) foretells(c analysis.Cell) string {
 	switch {
 	case p == nil:
 		return ""
-	case r.Surface.Model.Trusted:
+	case r.model(c).Trusted:
 		return fmt.Sprintf("predicted about %s %s, %s", analysis.Thousands(about(p.Users)), r.unit(), plain(string(p.Bound)))
 	default:
 		return fmt.Sprintf("perhaps %s to %s %s, %s", analysis.Thousands(about(p.Low)), analysis.Thousands(about(p.High)), r.unit(), plain(string(p.Bound)))
@@ -46,13 +57,16 @@ func (r Run) foretells(c analysis.Cell) string {
 // it errs, what it makes of the others, and where throughput has its peak.
 func (r Run) foretold() []string {
 	var out []string
-	if m := r.Surface.Model; m != nil {
-		out = append(out, costs(*m))
-		if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return !c.Measured }) {
-			out = append(out, trust(*m))
+	for _, setting := range analysis.Settings(r.Surface.Cells) {
+		alike := analysis.Of(r.Surface.Cells, setting)
+		if m := r.Surface.Models[setting]; m != nil {
+			out = append(out, ofSetting(setting, costs(*m)))
+			if slices.ContainsFunc(alike, func(c analysis.Cell) bool { return !c.Measured }) {
+				out = append(out, ofSetting(setting, trust(*m)))
+			}
+		} else if slices.ContainsFunc(alike, func(c analysis.Cell) bool { return c.Scaling != nil }) {
+			out = append(out, ofSetting(setting, "No model: too few seconds are known, or the CPU that was used doesn't follow the answers"))
 		}
-	} else if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return c.Scaling != nil }) {
-		out = append(out, "No model: too few seconds are known, or the CPU that was used doesn't follow the answers")
 	}
 	for _, c := range r.Surface.Cells {
 		p := r.predicted(c)
@@ -60,12 +74,20 @@ func (r Run) foretold() []string {
 			continue
 		}
 		line := fmt.Sprintf("%s: not measured, %s", c.Trial.Limits, r.foretells(c))
-		if r.Surface.Model.Trusted {
+		if r.model(c).Trusted {
 			line += fmt.Sprintf(" (%s to %s)", analysis.Thousands(p.Low), analysis.Thousands(p.High))
 		}
 		out = append(out, line)
 	}
 	return append(out, r.peaks()...)
+}
+
+// ofSetting says of which setting a sentence is, where there is one.
+func ofSetting(s experiment.Setting, sentence string) string {
+	if s == (experiment.Setting{}) {
+		return sentence
+	}
+	return clean(s.String(), lineLength) + ": " + strings.ToLower(sentence[:1]) + sentence[1:]
 }
 
 // costs says what an answer takes, and a user or request.

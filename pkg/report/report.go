@@ -7,7 +7,6 @@
 package report
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -96,16 +95,13 @@ func writeFile(name string, create func(string) (io.WriteCloser, error), write f
 	return w.Close()
 }
 
-// trials returns what was run, by CPUs, memory and replicate.
+// trials returns what was run, by cell, load and replicate.
 func (r Run) trials() []experiment.Trial {
 	var ts []experiment.Trial
 	for _, res := range r.Results {
 		ts = append(ts, res.Trial)
 	}
-	slices.SortFunc(ts, func(a, b experiment.Trial) int {
-		return cmp.Or(cmp.Compare(a.Limits.CPU, b.Limits.CPU), cmp.Compare(a.Limits.Memory, b.Limits.Memory),
-			cmp.Compare(a.Hold, b.Hold), cmp.Compare(a.Replicate, b.Replicate))
-	})
+	slices.SortFunc(ts, experiment.Trial.Compare)
 	return slices.Compact(ts)
 }
 

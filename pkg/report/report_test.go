@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -25,7 +26,7 @@ func runs() map[string]Run {
 		"reference": reference(), "all_failed": allFailed(), "single": single(),
 		"unknown": unknown(), "never_ready": neverReady(), "not_measured": notMeasured(),
 		"searched": searched(), "repeated": repeated(), "proved": proved(),
-		"foreseen": foreseen(), "doubtful": doubtful(),
+		"foreseen": foreseen(), "doubtful": doubtful(), "settings": settings(),
 	}
 }
 
@@ -66,10 +67,13 @@ func TestTableFits120Columns(t *testing.T) {
 	v.Cause.Label, v.PeakMemory = analysis.CauseApplication, 209000000
 	v.FirstFail = at(1, 10000, 1234567, 1, 1, 0)
 	r := runOf("", nil, cellOf(0.25, 500, v), cellOf(0.5, 500, passed()), cellOf(1, 500, analysis.Verdict{Outcome: analysis.NotMeasured})).withMinimal(1)
-	r.Surface.Model, r.Surface.Cells[2].Predicted = &analysis.Model{Trusted: true}, &analysis.Prediction{Users: 10000}
+	r.Surface.Models, r.Surface.Cells[2].Predicted = modelOf(analysis.Model{Trusted: true}), &analysis.Prediction{Users: 10000}
 	r.Surface.Minimal.PricePerMillion = 0.000012
-	for _, trials := range []int{1, 5} {
-		r.Surface.Cells[0].Trials = trials
+	for _, c := range []struct {
+		trials int
+		env    map[string]string
+	}{{1, nil}, {5, nil}, {1, map[string]string{"WORKERS": "16"}}} {
+		r.Surface.Cells[0].Trials, r.Surface.Cells[0].Trial.Limits.Env = c.trials, experiment.VariablesOf(c.env)
 		var b strings.Builder
 		if err := Table(&b, r); err != nil {
 			t.Fatal(err)

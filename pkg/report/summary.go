@@ -30,6 +30,9 @@ type (
 	summaryLimits struct {
 		CPUs        json.Number `json:"cpus"` // digit for digit as in the experiment file
 		MemoryBytes int64       `json:"memory_bytes"`
+
+		Settings map[string]string `json:"settings,omitempty"` // of the service's environment, in this cell
+		Image    string            `json:"image,omitempty"`    // the service's, in this cell
 	}
 	summaryCell struct {
 		summaryLimits
@@ -144,7 +147,7 @@ func (r Run) summarise(c analysis.Cell) summaryCell {
 		out.InferredFrom = &from
 	}
 	if p := r.predicted(c); p != nil {
-		out.Predicted = &summaryPrediction{p.Users, p.Low, p.High, p.Bound, r.Surface.Model.Error}
+		out.Predicted = &summaryPrediction{p.Users, p.Low, p.High, p.Bound, r.model(c).Error}
 	}
 	for _, h := range c.Levels {
 		out.Levels = append(out.Levels, summaryHeld(h))
@@ -174,7 +177,7 @@ func verdict(v analysis.Verdict) summaryVerdict {
 }
 
 func limits(l experiment.Limits) summaryLimits {
-	return summaryLimits{json.Number(l.CPU.String()), int64(l.Memory)}
+	return summaryLimits{json.Number(l.CPU.String()), int64(l.Memory), l.Env.Map(), l.Image}
 }
 
 func summaryOf(l *analysis.Level) *summaryLevel {

@@ -39,11 +39,14 @@ func (r Run) columns() []column {
 		{"Price\nper h", right, func(c analysis.Cell) string { return dollars(c.PriceHour) }},
 		{"Cause", left, func(c analysis.Cell) string { return dash(cause(c)) }},
 	}
-	if !r.repeated() {
-		return columns
+	const afterOutcome, afterMemory = 3, 2
+	if r.repeated() {
+		columns = slices.Insert(columns, afterOutcome, column{"Starts", right, starts})
 	}
-	const afterOutcome = 3
-	return slices.Insert(columns, afterOutcome, column{"Starts", right, starts})
+	if r.set() {
+		columns = slices.Insert(columns, afterMemory, column{"Setting", left, setting})
+	}
+	return columns
 }
 
 // starts says how many of a cell's starts agree with its outcome: "2/3".
@@ -64,8 +67,8 @@ func level(l *analysis.Level, text func(analysis.Level) string) string {
 // ended says how a cell ended, or in brackets what a trusted model says that it
 // carries, where neither a start nor an inference tells.
 func (r Run) ended(c analysis.Cell) string {
-	if p := r.predicted(c); p != nil && r.Surface.Model.Trusted && c.Inferred == "" {
-		return "(about " + analysis.Thousands(about(p.Users)) + ")"
+	if r.promised(c) {
+		return "(about " + analysis.Thousands(about(c.Predicted.Users)) + ")"
 	}
 	return r.outcome(c)
 }
@@ -111,8 +114,8 @@ func dash(s string) string {
 }
 
 // Table writes a run as a table for people, one row a cell, with what the
-// cells' warnings say and the answer beneath it. It fits 120 columns and needs
-// no terminal.
+// cells' warnings say and the answer beneath it. It fits 120 columns, but for
+// settings with long names, and needs no terminal.
 func Table(w io.Writer, r Run) error {
 	columns := r.columns()
 	heads, sides := []string{""}, []tw.Align{tw.AlignLeft}
@@ -121,7 +124,7 @@ func Table(w io.Writer, r Run) error {
 	}
 	out := &strings.Builder{}
 	gap := "  "
-	if r.repeated() {
+	if r.repeated() || r.set() {
 		gap = " " // makes room for one column more
 	}
 	table := tablewriter.NewTable(out, tablewriter.WithRenderer(rules()), tablewriter.WithConfig(layout(sides, gap)))

@@ -91,8 +91,14 @@ func (r Run) legend() []string {
 	if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return !c.Measured && c.Inferred != "" }) {
 		out = append(out, "(failed), (passed): not measured, but a bigger one failed, or a smaller one passed")
 	}
-	if slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return r.ended(c) != r.outcome(c) }) {
-		out = append(out, fmt.Sprintf("(about 1,000): so many %s are predicted, not measured; the model's mean error is %s", r.unit(), percent(r.Surface.Model.Error)))
+	if slices.ContainsFunc(r.Surface.Cells, r.promised) {
+		worst := 0.0 // of the models of all settings
+		for _, c := range r.Surface.Cells {
+			if r.promised(c) {
+				worst = max(worst, r.model(c).Error)
+			}
+		}
+		out = append(out, fmt.Sprintf("(about 1,000): so many %s are predicted, not measured; the model's mean error is %s", r.unit(), percent(worst)))
 	}
 	if slices.ContainsFunc(r.Surface.Cells, rough) {
 		out = append(out, "~: where a ramp failed; no start of its own held that level")
@@ -101,6 +107,16 @@ func (r Run) legend() []string {
 		out = append(out, "Starts: how many agree with the outcome, of how many that decide it")
 	}
 	return append(append(r.certified(), out...), r.priced()...)
+}
+
+// set reports whether cells set something besides their limits.
+func (r Run) set() bool {
+	return slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return c.Trial.Limits.Setting() != experiment.Setting{} })
+}
+
+// setting names what a cell sets besides its limits.
+func setting(c analysis.Cell) string {
+	return dash(clean(c.Trial.Limits.Setting().String(), lineLength))
 }
 
 // rough reports whether a cell's bracket is only a ramp's.

@@ -21,6 +21,11 @@ import (
 // CPUs), so a matrix of m by n takes at most m+n trials, whatever the prices:
 // the staircase. Where a step of CPU costs more than the whole range of memory,
 // the same rule is a binary search for the CPUs, then for the memory.
+//
+// Of cells with several settings each setting has a grid of its own, since what
+// one carries says nothing of another but by its price: a matrix of m by n with s
+// settings takes at most s(m+n-1)+1 trials. If the biggest cell of one fails, the
+// next is the biggest of another.
 
 // A resource is CPU or memory.
 const (
@@ -36,44 +41,56 @@ func amounts(l experiment.Limits) [resources]int64 {
 // A board is every cell of a matrix, the cheapest first.
 type board struct {
 	cells []experiment.Limits
-	line  [resources][]int // each cell's column, of equal CPUs, and row, of equal memory
-	seen  [resources][]int // scratch of lines
+	grid  []int            // each cell's grid: the cells of its setting
+	line  [resources][]int // each cell's column, of equal CPUs, and row, of equal memory, in its grid
+	seen  [resources][]int // scratch of lines: of columns and rows
+	grids []int            // likewise: of grids
 	round int              // likewise
 }
 
 // A position is what is known on a board.
 type position struct {
-	open   []int              // the cells that could still be the cheapest to pass, the cheapest first
-	viable bool               // one has passed
+	open   []int  // the cells that could still be the cheapest to pass, the cheapest first
+	viable bool   // one has passed
+	needs  []need // of each grid
+}
+
+// A need is what is known of how much of each resource cells of one grid take.
+type need struct {
 	enough [resources]int64   // the least with which one passed
 	lack   [resources][]int64 // with how much cells failed for want of more, below enough, ascending
 }
 
-func newPosition() position {
-	return position{enough: [resources]int64{math.MaxInt64, math.MaxInt64}}
-}
-
-func newBoard(cells []analysis.Cell) *board {
-	b := &board{}
-	index := [resources]map[int64]int{{}, {}}
+// newBoard returns the board of cells that are sorted by price, and the position
+// on it of which nothing is known.
+func newBoard(cells []analysis.Cell) (*board, position) {
+	type line struct{ grid, amount int64 }
+	b, p := &board{}, position{}
+	index, settings := [resources]map[line]int{{}, {}}, analysis.Settings(cells)
 	for _, c := range cells {
 		l := c.Trial.Limits
-		b.cells = append(b.cells, l)
+		grid := slices.Index(settings, l.Setting())
+		b.cells, b.grid = append(b.cells, l), append(b.grid, grid)
 		for r, amount := range amounts(l) {
-			if _, ok := index[r][amount]; !ok {
-				index[r][amount] = len(index[r])
+			at := line{int64(grid), amount}
+			if _, ok := index[r][at]; !ok {
+				index[r][at] = len(index[r])
 			}
-			b.line[r] = append(b.line[r], index[r][amount])
+			b.line[r] = append(b.line[r], index[r][at])
 		}
 	}
 	for r := range resources {
 		b.seen[r] = make([]int, len(index[r]))
 	}
-	return b
+	b.grids = make([]int, len(settings))
+	for range settings {
+		p.needs = append(p.needs, need{enough: [resources]int64{math.MaxInt64, math.MaxInt64}})
+	}
+	return b, p
 }
 
-// lines returns how many rows and columns cells lie in, less one: so many
-// trials settle them, one after another, at most.
+// lines returns how many rows and columns cells lie in, less one of each grid: so
+// many trials settle them, one after another, at most.
 func (b *board) lines(cells []int) int {
 	b.round++
 	n := 0
@@ -84,8 +101,21 @@ func (b *board) lines(cells []int) int {
 				n++
 			}
 		}
+		if grid := b.grid[i]; b.grids[grid] != b.round {
+			b.grids[grid] = b.round
+			n--
+		}
 	}
-	return max(0, n-1)
+	return n
+}
+
+// cheaper returns the open cells that cost less than the k-th of them. One of the
+// same limits doesn't, whatever its setting.
+func (b *board) cheaper(open []int, k int) []int {
+	for k > 0 && b.cells[open[k-1]].Bare() == b.cells[open[k]].Bare() {
+		k--
+	}
+	return open[:k]
 }
 
 // without returns the open cells that don't lie within the k-th of them.
@@ -115,12 +145,12 @@ func (b *board) choose(p position) int {
 	}
 	all, best, found := b.lines(p.open), merit{}, -1
 	for k, i := range p.open {
-		failed := b.without(p.open, k)
-		m := merit{left: max(k, len(failed)), lines: max(b.lines(p.open[:k]), b.lines(failed))}
+		passed, failed := b.cheaper(p.open, k), b.without(p.open, k)
+		m := merit{left: max(len(passed), len(failed)), lines: max(b.lines(passed), b.lines(failed))}
 		if m.lines >= all {
 			continue
 		}
-		if p.hopeless(b.cells[i]) {
+		if p.needs[b.grid[i]].hopeless(b.cells[i]) {
 			m.hopeless, m.left = 1, len(failed)
 		}
 		if found < 0 || better(m, best) {
@@ -132,9 +162,9 @@ func (b *board) choose(p position) int {
 
 // hopeless reports whether a cell grants no more of something than was too
 // little before.
-func (p position) hopeless(l experiment.Limits) bool {
+func (n need) hopeless(l experiment.Limits) bool {
 	for r, amount := range amounts(l) {
-		if n := len(p.lack[r]); n > 0 && amount <= p.lack[r][n-1] {
+		if known := len(n.lack[r]); known > 0 && amount <= n.lack[r][known-1] {
 			return true
 		}
 	}
@@ -143,20 +173,37 @@ func (p position) hopeless(l experiment.Limits) bool {
 
 // passed takes note of a cell that passed. That others failed with as much of
 // something or more wasn't for want of it.
-func (p *position) passed(l experiment.Limits) {
-	p.viable = true
+func (n need) passed(l experiment.Limits) need {
 	for r, amount := range amounts(l) {
-		p.enough[r] = min(p.enough[r], amount)
-		p.lack[r] = slices.DeleteFunc(slices.Clone(p.lack[r]), func(n int64) bool { return n >= p.enough[r] })
+		n.enough[r] = min(n.enough[r], amount)
+		n.lack[r] = slices.DeleteFunc(slices.Clone(n.lack[r]), func(lack int64) bool { return lack >= n.enough[r] })
 	}
+	return n
 }
 
 // failed takes note of a cell that failed for want of a resource.
-func (p *position) failed(l experiment.Limits, r int) {
+func (n need) failed(l experiment.Limits, r int) need {
 	amount := amounts(l)[r]
-	if at, found := slices.BinarySearch(p.lack[r], amount); !found && amount < p.enough[r] {
-		p.lack[r] = slices.Insert(slices.Clone(p.lack[r]), at, amount)
+	if at, found := slices.BinarySearch(n.lack[r], amount); !found && amount < n.enough[r] {
+		n.lack[r] = slices.Insert(slices.Clone(n.lack[r]), at, amount)
 	}
+	return n
+}
+
+// passed takes note that the i-th cell of the board passed.
+func (b *board) passed(p position, i int) position {
+	grid := b.grid[i]
+	p.viable, p.needs = true, slices.Clone(p.needs)
+	p.needs[grid] = p.needs[grid].passed(b.cells[i])
+	return p
+}
+
+// failed takes note that the i-th cell of the board failed for want of a resource.
+func (b *board) failed(p position, i, r int) position {
+	grid := b.grid[i]
+	p.needs = slices.Clone(p.needs)
+	p.needs[grid] = p.needs[grid].failed(b.cells[i], r)
+	return p
 }
 
 // maxForesight is how many cells a board may have for every course of the
@@ -209,17 +256,14 @@ func (b *board) foresee(p position, known map[string]int) (int, bool) {
 // outcomes returns the positions to which the k-th open cell can lead: that it
 // passes, that it fails, and that it does so for want of a resource.
 func (b *board) outcomes(p position, k int) []position {
-	l := b.cells[p.open[k]]
-	pass := p
-	pass.open = p.open[:k]
-	pass.passed(l)
+	i := p.open[k]
+	pass := b.passed(p, i)
+	pass.open = b.cheaper(p.open, k)
 	fail := p
 	fail.open = b.without(p.open, k)
 	all := []position{pass, fail}
 	for r := range resources {
-		short := fail
-		short.failed(l, r)
-		all = append(all, short)
+		all = append(all, b.failed(fail, i, r))
 	}
 	return all
 }
@@ -231,12 +275,14 @@ func (p position) key() string {
 		text = binary.AppendVarint(text, int64(i))
 	}
 	text = binary.AppendVarint(text, -1)
-	for r := range resources {
-		text = binary.AppendVarint(text, p.enough[r])
-		for _, n := range p.lack[r] {
-			text = binary.AppendVarint(text, n)
+	for _, need := range p.needs {
+		for r := range resources {
+			text = binary.AppendVarint(text, need.enough[r])
+			for _, n := range need.lack[r] {
+				text = binary.AppendVarint(text, n)
+			}
+			text = binary.AppendVarint(text, -1)
 		}
-		text = binary.AppendVarint(text, -1)
 	}
 	return string(text)
 }

@@ -29,9 +29,9 @@ func ramps(e *experiment.Experiment) int {
 }
 
 // Plan returns every ramp of an exhaustive search, in order: cell by cell, by
-// CPUs, then memory. Where each is started several times, they come in blocks
-// with one start of every cell, in an order that the seed shuffles: so what
-// changes on the host meanwhile befalls all cells alike.
+// CPUs, then memory, then setting. Where each is started several times, they come
+// in blocks with one start of every cell, in an order that the seed shuffles: so
+// what changes on the host meanwhile befalls all cells alike.
 func Plan(e *experiment.Experiment) []experiment.Trial {
 	var trials []experiment.Trial
 	for block := range ramps(e) {
@@ -156,8 +156,8 @@ func doubted(e *experiment.Experiment, cells []analysis.Cell) []experiment.Trial
 }
 
 // certifying returns fresh starts that show that the answer is the least: of
-// the minimal cell, of its rivals, and of that with the most CPUs and the least
-// memory, where more resources are likeliest to carry less.
+// the minimal cell, of its rivals, and, of each setting, of that with the most
+// CPUs and the least memory, where more resources are likeliest to carry less.
 func certifying(e *experiment.Experiment, cells []analysis.Cell) []experiment.Trial {
 	least := analysis.Least(cells)
 	if e.Search.Preset != experiment.Certify || least == nil {
@@ -169,11 +169,13 @@ func certifying(e *experiment.Experiment, cells []analysis.Cell) []experiment.Tr
 			out = append(out, t)
 		}
 	}
-	guard := slices.MaxFunc(cells, func(a, b analysis.Cell) int {
-		return cmp.Or(cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU), cmp.Compare(b.Trial.Limits.Memory, a.Trial.Limits.Memory))
-	})
-	if guard.Why == "" && !guard.Measured {
-		out = append(out, next(guard, 0))
+	for _, setting := range analysis.Settings(cells) {
+		guard := slices.MaxFunc(analysis.Of(cells, setting), func(a, b analysis.Cell) int {
+			return cmp.Or(cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU), cmp.Compare(b.Trial.Limits.Memory, a.Trial.Limits.Memory))
+		})
+		if guard.Why == "" && !guard.Measured {
+			out = append(out, next(guard, 0))
+		}
 	}
 	return out
 }
@@ -347,7 +349,7 @@ func (s sight) next() int {
 		if !s.viable || !s.expect[s.cells[i]] {
 			continue
 		}
-		if max(s.lines(s.open[:k]), s.lines(s.without(s.open, k))) < s.lines(s.open) {
+		if max(s.lines(s.cheaper(s.open, k)), s.lines(s.without(s.open, k))) < s.lines(s.open) {
 			return k
 		}
 		break
@@ -357,7 +359,7 @@ func (s sight) next() int {
 
 // look makes out what is open. A cell that isn't settled counts as not run.
 func look(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func(experiment.Limits) string) sight {
-	s := sight{position: newPosition(), starts: map[experiment.Limits][]analysis.Verdict{}}
+	s := sight{starts: map[experiment.Limits][]analysis.Verdict{}}
 	verdicts = asked(e, verdicts)
 	for _, v := range verdicts {
 		if v.Trial.Hold == 0 {
@@ -369,15 +371,18 @@ func look(e *experiment.Experiment, verdicts []analysis.Verdict, impossible func
 	})
 	cells := analysis.Cells(e, settled, impossible)
 	s.upset, s.expect = analysis.Upset(cells), analysis.Expect(e, cells)
-	slices.SortFunc(cells, analysis.Cheaper)
-	s.board = newBoard(cells)
+	slices.SortStableFunc(cells, analysis.Cheaper) // by setting where limits are the same
+	s.board, s.position = newBoard(cells)
 	for i, c := range cells {
 		switch {
 		case c.Outcome == analysis.Passed:
-			s.passed(c.Trial.Limits)
+			if !s.viable {
+				s.open = s.cheaper(append(s.open, i), len(s.open))
+			}
+			s.position = s.passed(s.position, i)
 		case c.Outcome.Failed():
 			if r, ok := lacking(c.Verdict); ok {
-				s.failed(c.Trial.Limits, r)
+				s.position = s.failed(s.position, i, r)
 			}
 		case !s.viable && !c.Measured && c.Why == "" && c.Inferred == "":
 			s.open = append(s.open, i)

@@ -13,12 +13,12 @@
 package store
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,14 +70,33 @@ func Create(root string, e *experiment.Experiment, m measure.Manifest) (*Run, er
 	if err := r.Ask(e); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("encoding the manifest: %w", err), r.Close())
-	}
-	if err := r.write(manifestFile, append(text, '\n')); err != nil {
+	if err := r.writeManifest(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+func (r *Run) writeManifest() error {
+	text, err := json.MarshalIndent(r.Manifest, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the manifest: %w", err)
+	}
+	return r.write(manifestFile, append(text, '\n'))
+}
+
+// Use records images from which cells are started, besides those that are.
+func (r *Run) Use(images map[string]measure.Image) error {
+	fresh := maps.Clone(images)
+	maps.DeleteFunc(fresh, func(name string, _ measure.Image) bool {
+		_, known := r.Manifest.Images[name]
+		return known
+	})
+	if len(fresh) == 0 {
+		return nil
+	}
+	maps.Copy(fresh, r.Manifest.Images)
+	r.Manifest.Images = fresh
+	return r.writeManifest()
 }
 
 // Ask records the experiment that the run answers. A run that is continued
@@ -170,6 +189,16 @@ func (r *Run) Close() error {
 	return nil
 }
 
+// Claim locks a folder that holds no run, so that nobody takes what is made in
+// its name for abandoned, until it is closed or the process ends.
+func Claim(dir string) (io.Closer, error) {
+	r := &Run{dir: dir}
+	if err := r.Lock(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
 // Abandoned reports whether no process is at work on the run in dir any more.
 func Abandoned(dir string) bool {
 	r := &Run{dir: dir}
@@ -226,13 +255,7 @@ func (r *Run) Results() ([]measure.Result, error) {
 		}
 		out = append(out, result)
 	}
-	slices.SortFunc(out, func(a, b measure.Result) int {
-		return cmp.Or(
-			cmp.Compare(a.Trial.Limits.CPU, b.Trial.Limits.CPU),
-			cmp.Compare(a.Trial.Limits.Memory, b.Trial.Limits.Memory),
-			cmp.Compare(a.Trial.Hold, b.Trial.Hold),
-			cmp.Compare(a.Trial.Replicate, b.Trial.Replicate))
-	})
+	slices.SortFunc(out, func(a, b measure.Result) int { return a.Trial.Compare(b.Trial) })
 	return out, nil
 }
 

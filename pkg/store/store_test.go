@@ -49,6 +49,23 @@ func result(cpus experiment.CPUs) measure.Result {
 	}
 }
 
+func TestImagesAreRecordedOnceAndForAll(t *testing.T) {
+	r := create(t, t.TempDir(), "20261123T101500Z")
+	for _, images := range []map[string]measure.Image{nil, {"a": {ID: "1"}}, {"a": {ID: "2"}, "b": {ID: "3", Digests: []string{"x@4"}}}} {
+		if err := r.Use(images); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back, err := store.Open(r.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := back.Manifest.Images
+	if len(is) != 2 || is["a"].ID != "1" || is["b"].ID != "3" || len(is["b"].Digests) != 1 || back.Manifest.Host.CPUs != 2 {
+		t.Errorf("the manifest is %+v", back.Manifest)
+	}
+}
+
 func TestWhatIsPutIsFoundAgain(t *testing.T) {
 	root := t.TempDir()
 	r := create(t, root, "20261123T101500Z")
