@@ -20,11 +20,11 @@ build: ## build bin/sweep and bin/predictor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sweep ./cmd/predictor
 
 .PHONY: test
-test: engine build predictor fastapi servers ## run every test, those on live Docker too
+test: engine compose build predictor fastapi servers ## run every test, those on live Docker too
 	go test -timeout 30m -p 1 ./...
 
 .PHONY: race
-race: engine build predictor fastapi servers ## run every test with the race detector (needs a C compiler)
+race: engine compose build predictor fastapi servers ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 30m -p 1 ./...
 
 .PHONY: lint
@@ -79,6 +79,11 @@ $(VEGETA):
 .PHONY: engine
 engine: ## make sure that a Docker engine answers
 	@.ci/engine
+
+.PHONY: compose
+compose: engine ## make sure that docker compose is there, or docker-compose: tests sweep what it runs
+	@docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || \
+		{ apt-get update -q && apt-get install -y -q --no-install-recommends docker-compose; }
 
 .PHONY: predictor
 predictor: engine build ## build the image of the embedded prediction service

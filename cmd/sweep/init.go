@@ -105,7 +105,7 @@ func target(ctx context.Context, eng *engine.Engine, o initOptions) (draft.Facts
 		return draft.Facts{}, nil, err
 	}
 	// What a run would refuse is refused now.
-	if _, err := eng.Find(ctx, &experiment.Experiment{Service: experiment.Service{Container: running.Name}}); err != nil {
+	if _, err := eng.Find(ctx, &experiment.Experiment{Service: experiment.Service{Container: running.Name}}, ""); err != nil {
 		return draft.Facts{}, nil, err //nolint:wrapcheck // says what to do
 	}
 	return draft.Facts{Name: draft.Name(running.Name), Container: running.Name}, &running, nil

@@ -197,7 +197,9 @@ func (b *bench) ours() string {
 	b.t.Helper()
 	var ours []string
 	all := docker(b.t, "ps", "-a", "--format", `{{.Names}} {{.Label "sweep.dir"}}`) + "\n" +
-		docker(b.t, "images", "--filter", "label=sweep.dir", "--format", "{{.Repository}}:{{.Tag}}")
+		docker(b.t, "images", "--filter", "label=sweep.dir", "--format", "{{.Repository}}:{{.Tag}}") + "\n" +
+		docker(b.t, "network", "ls", "--format", `{{.Name}} {{.Label "sweep.dir"}}`) + "\n" +
+		docker(b.t, "volume", "ls", "--format", `{{.Name}} {{.Label "sweep.dir"}}`)
 	runs, _ := filepath.Glob(filepath.Join(b.dir, "results/small/*"))
 	for line := range strings.Lines(all) {
 		for _, run := range runs {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -105,7 +106,7 @@ func plan(ctx context.Context, w io.Writer, file, contextName string, asJSON boo
 	if err != nil {
 		return err
 	}
-	host, notes, hostErr := foresee(ctx, e, contextName)
+	host, notes, hostErr := foresee(ctx, e, filepath.Dir(file), contextName)
 	p := planTrials(e, host)
 	p.Notes, p.known = notes, host.CPUs > 0
 	if asJSON {
@@ -219,8 +220,8 @@ func crowded(l experiment.Limits, host measure.Host) string {
 }
 
 // foresee asks the engine for its host, and for what it would mean to run the
-// experiment there. It touches nothing.
-func foresee(ctx context.Context, e *experiment.Experiment, contextName string) (measure.Host, []string, error) {
+// experiment there, whose file is in a folder. It touches nothing.
+func foresee(ctx context.Context, e *experiment.Experiment, folder, contextName string) (measure.Host, []string, error) {
 	eng, err := engine.Connect(ctx, contextName)
 	if err != nil {
 		return measure.Host{}, nil, err //nolint:wrapcheck // says what to do
@@ -230,7 +231,7 @@ func foresee(ctx context.Context, e *experiment.Experiment, contextName string) 
 	if err != nil {
 		return host, nil, err //nolint:wrapcheck // says what failed
 	}
-	subject, err := eng.Find(ctx, e)
+	subject, err := eng.Find(ctx, e, folder)
 	if err != nil {
 		return host, nil, err //nolint:wrapcheck // says what to do
 	}

@@ -123,7 +123,7 @@ func run(ctx context.Context, c console, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	subject, err := eng.Find(ctx, e)
+	subject, err := eng.Prepare(ctx, e, filepath.Dir(o.file), say(c.err, o.quiet))
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -305,7 +305,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err := plan.Reaches(ceiling); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	if err := subject.Take(ctx, owner); err != nil {
+	if err := subject.Take(ctx, owner, say(c.err, o.quiet)); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer func() { err = errors.Join(err, release(ctx, c.err, subject, owner)) }()
@@ -325,6 +325,14 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		Observe:    show.observe,
 	}
 	return s.Run(ctx) //nolint:wrapcheck // says which trial
+}
+
+// say returns what tells the user how it goes, a line each time.
+func say(w io.Writer, quiet bool) func(string) {
+	if quiet {
+		w = io.Discard
+	}
+	return func(what string) { fmt.Fprintf(w, "%s\n", what) }
 }
 
 // release puts the service's place back as it was, and says what isn't.

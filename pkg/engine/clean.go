@@ -16,18 +16,27 @@ import (
 
 // Clean puts the engine back as it was before those with sweep's labels whose
 // owner is an orphan: it removes their containers, starts the containers again
-// that they had stopped, and removes images. It says what it did, in words. It
-// does what it can; err joins the reasons for what is left. What has no label
-// of sweep's is not even looked at.
+// that they had stopped, and removes networks, volumes and images. It says what
+// it did, in words. It does what it can; err joins the reasons for what is left.
+// What has no label of sweep's is not even looked at.
 func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
-	containers, err := e.cleanContainers(ctx, orphan)
-	images, imagesErr := e.cleanImages(ctx, orphan)
-	return append(containers, images...), errors.Join(err, imagesErr)
+	did, err = e.cleanContainers(ctx, orphan)
+	for _, rest := range []func(context.Context, func(Owner) bool) ([]string, error){e.cleanNetworks, e.cleanVolumes, e.cleanImages} {
+		more, restErr := rest(ctx, orphan)
+		did, err = append(did, more...), errors.Join(err, restErr)
+	}
+	return did, err
 }
 
 func ours() filters.Args { return filters.NewArgs(filters.Arg("label", labelRun)) }
 
-func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
+// turns are in which order containers go: agents live in the services' network
+// namespaces, services need their dependencies, and the originals need the
+// addresses and ports that services have.
+var turns = []role{roleAgent, roleService, roleDependency, roleNote} //nolint:gochecknoglobals // a table
+
+// cleanContainers cleans those that have one of the roles, or all.
+func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool, roles ...role) (did []string, err error) {
 	all, err := e.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: ours()})
 	if err != nil {
 		return nil, fmt.Errorf("list sweep's containers: %w", err)
@@ -36,7 +45,7 @@ func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool) (
 		return cmp.Compare(turn(a), turn(b))
 	})
 	for _, c := range all {
-		if !orphan(ownerOf(c.Labels)) {
+		if len(roles) > 0 && !slices.Contains(roles, role(c.Labels[labelRole])) || !orphan(ownerOf(c.Labels)) {
 			continue
 		}
 		what, cleanErr := e.cleanContainer(ctx, c)
@@ -48,11 +57,8 @@ func (e *Engine) cleanContainers(ctx context.Context, orphan func(Owner) bool) (
 	return did, err
 }
 
-// turn returns when a container's turn is: agents live in the services' network
-// namespaces, and the originals need the addresses and ports that services have.
-func turn(c container.Summary) int {
-	return slices.Index([]role{roleAgent, roleService, roleNote}, role(c.Labels[labelRole]))
-}
+// turn returns when a container's turn is.
+func turn(c container.Summary) int { return slices.Index(turns, role(c.Labels[labelRole])) }
 
 func (e *Engine) cleanContainer(ctx context.Context, c container.Summary) (did string, err error) {
 	if role(c.Labels[labelRole]) != roleNote {

@@ -16,6 +16,10 @@ const (
 	roleService role = "service"
 	roleAgent   role = "agent"
 	roleNote    role = "note" // of a container that was stopped; see park
+
+	roleDependency role = "dependency" // of the service under test
+	roleNetwork    role = "network"    // that it and its dependencies join
+	roleVolume     role = "volume"     // that they mount
 )
 
 // Owner says who made a container or an image. It is all that is left of a
@@ -48,6 +52,9 @@ func safe(s string) string {
 	}, s)
 	return strings.TrimLeft(s, "-.")
 }
+
+// name returns the name of a part of what the run makes.
+func (o Owner) name(part string) string { return safe("sweep-" + o.Run + "-" + part) }
 
 // tag returns the tag of the run's agent. A tag has at most 128 characters.
 func (o Owner) tag() string {

@@ -47,7 +47,7 @@ func (e *Engine) findContainer(ctx context.Context, name string) (*Subject, erro
 	case ownerOf(c.Config.Labels) != Owner{}:
 		return nil, fmt.Errorf("container %s is sweep's own; name the one that it stands in for, or run `sweep restore` if that was never put back", name)
 	}
-	if err := e.taken(ctx, c); err != nil {
+	if err := e.taken(ctx, c.ID, plainName(c)); err != nil {
 		return nil, err
 	}
 	b, err := blueprint.FromContainer(c)
@@ -170,7 +170,7 @@ func (e *Engine) leaveNote(ctx context.Context, owner Owner, c container.Inspect
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
 	if _, err := e.createIn(ctx, name, b); err != nil {
-		return container.InspectResponse{}, cmp.Or(e.taken(ctx, c), fmt.Errorf("leave a note of container %s: %w", plainName(c), err))
+		return container.InspectResponse{}, cmp.Or(e.taken(ctx, c.ID, plainName(c)), fmt.Errorf("leave a note of container %s: %w", plainName(c), err))
 	}
 	note, err := e.docker.ContainerInspect(ctx, name)
 	if err != nil {
@@ -179,19 +179,19 @@ func (e *Engine) leaveNote(ctx context.Context, owner Owner, c container.Inspect
 	return note, nil
 }
 
-// taken returns an error where there is a note of c, for then another sweep is
-// in its place.
-func (e *Engine) taken(ctx context.Context, c container.InspectResponse) error {
-	note, err := e.docker.ContainerInspect(ctx, noteName(c.ID))
+// taken returns an error where there is a note of a container, for then another
+// sweep is in its place.
+func (e *Engine) taken(ctx context.Context, id, name string) error {
+	note, err := e.docker.ContainerInspect(ctx, noteName(id))
 	switch {
 	case errdefs.IsNotFound(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("read the note of container %s: %w", plainName(c), err)
+		return fmt.Errorf("read the note of container %s: %w", name, err)
 	default:
 		owner := ownerOf(note.Config.Labels)
 		return fmt.Errorf("another sweep has taken the place of container %s: run %s on %s, in %s; wait for it to end, or run `sweep restore` there if it was killed",
-			plainName(c), owner.Run, owner.Host, owner.Dir)
+			name, owner.Run, owner.Host, owner.Dir)
 	}
 }
 

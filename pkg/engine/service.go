@@ -98,7 +98,11 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 	if err := s.engine.check(l); err != nil {
 		return err
 	}
-	s.id, s.warnings, err = s.engine.create(ctx, s.name, s.blueprint(l))
+	made, err := s.spec.Subject.made(ctx, l)
+	if err != nil {
+		return err
+	}
+	s.id, s.warnings, err = s.engine.create(ctx, s.name, s.under(l, made))
 	if err != nil {
 		return err
 	}
@@ -122,7 +126,8 @@ func (s *Service) start(ctx context.Context, l experiment.Limits) (err error) {
 	}
 }
 
-func (s *Service) blueprint(l experiment.Limits) blueprint.Blueprint {
+// under returns what the container of a trial is made from.
+func (s *Service) under(l experiment.Limits, b blueprint.Blueprint) blueprint.Blueprint {
 	labels := s.spec.Owner.labels(roleService)
 	labels["sweep.experiment"] = s.spec.Experiment
 	env := map[string]string{}
@@ -130,7 +135,7 @@ func (s *Service) blueprint(l experiment.Limits) blueprint.Blueprint {
 	for name, value := range s.spec.Env {
 		env[name] = value.Under(l)
 	}
-	b := s.spec.Subject.of(l).With(env, labels).Under(l)
+	b = b.With(env, labels).Under(l)
 	if len(s.spec.Cores) > 0 {
 		b.Host.CpusetCpus = cpuset(s.spec.Cores)
 	}
@@ -323,7 +328,7 @@ func (s *Service) examine(ctx context.Context) (measure.Exit, error) {
 	if exit.OOMKilled { // which, without an event, the engine's flag alone tells
 		exit.OOMKills = max(exit.OOMKills, 1)
 	}
-	if exit.Log, err = s.log(ctx); err != nil {
+	if exit.Log, err = s.engine.log(ctx, s.id); err != nil {
 		exit.Log = err.Error() // no reason to lose a measurement
 	}
 	return exit, nil
@@ -343,18 +348,18 @@ func (s *Service) outOfMemory(state *container.State) bool {
 	return killed && s.watch.tells(s.watch.oom) || s.watch.ooms.Load() > 0
 }
 
-// log returns the last of the service's output, of both streams together.
-func (s *Service) log(ctx context.Context) (string, error) {
-	stream, err := s.engine.docker.ContainerLogs(ctx, s.id, container.LogsOptions{
+// log returns the last of a container's output, of both streams together.
+func (e *Engine) log(ctx context.Context, id string) (string, error) {
+	stream, err := e.docker.ContainerLogs(ctx, id, container.LogsOptions{
 		ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(logLines),
 	})
 	if err != nil {
-		return "", fmt.Errorf("read the last output of container %s: %w", s.name, err)
+		return "", fmt.Errorf("read the last output of container %.12s: %w", id, err)
 	}
 	defer stream.Close()
 	last := tail{limit: logBytes}
 	if _, err := stdcopy.StdCopy(&last, &last, stream); err != nil {
-		return "", fmt.Errorf("read the last output of container %s: %w", s.name, err)
+		return "", fmt.Errorf("read the last output of container %.12s: %w", id, err)
 	}
 	return last.String(), nil
 }

@@ -59,10 +59,22 @@ type Build struct {
 	Target     string           `yaml:"target,omitempty" doc:"the stage to build"`
 }
 
-// Compose names a service of a Compose project.
+// Compose names a service of a Compose project. Paths are relative to the
+// experiment file.
 type Compose struct {
-	File    string `yaml:"file" required:"true" doc:"the Compose file"`
-	Service string `yaml:"service" required:"true" doc:"the service in it that is under test"`
+	File     string   `yaml:"file,omitempty" doc:"the Compose file, or the folder that has a compose.yaml"`
+	Files    []string `yaml:"files,omitempty" doc:"or several Compose files, which are merged"`
+	Service  string   `yaml:"service" required:"true" doc:"the service in it that is under test"`
+	Project  string   `yaml:"project,omitempty" doc:"the project's name; default: as docker compose names it"`
+	Profiles []string `yaml:"profiles,omitempty" doc:"the profiles that are active; default: those of COMPOSE_PROFILES"`
+}
+
+// Paths returns the project's files.
+func (c Compose) Paths() []string {
+	if c.File != "" {
+		return []string{c.File}
+	}
+	return c.Files
 }
 
 // Ready is the service's sign of life: a status of 200 to 399 on Path, three

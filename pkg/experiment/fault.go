@@ -50,9 +50,9 @@ func (f Faults) sort() {
 	})
 }
 
-// nearest returns the name that s abbreviates or is most like, or "" if there
+// Nearest returns the name that s abbreviates or is most like, or "" if there
 // is none.
-func nearest(s string, names []string) string {
+func Nearest(s string, names []string) string {
 	s = strings.ToLower(s)
 	best, least := "", len(s)/3+2
 	for _, name := range names {

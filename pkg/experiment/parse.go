@@ -217,7 +217,7 @@ func (d *decoder) object(path string, n ast.MapNode, v reflect.Value) {
 			continue
 		}
 		message := "is not known here."
-		if name := nearest(key, names); name != "" {
+		if name := Nearest(key, names); name != "" {
 			message = "is not known here; did you mean " + name + "?"
 		}
 		d.fault(join(path, key), message+" Allowed: "+strings.Join(names, ", "))

@@ -72,6 +72,7 @@ func Schema() ([]byte, error) {
 // some structs that holds of more than one choice.
 var alternatives = map[string][][][]string{ //nolint:gochecknoglobals // a table
 	"Service": {{{"image"}, {"build"}, {"compose"}, {"container"}}},
+	"Compose": {{{"file"}, {"files"}}},
 	"Matrix":  {{{"cpus", "memory"}, {"cells"}}},
 	"Users":   {{{"target"}, {"rate"}}, {{"ramp"}, {"stages"}, {"stairs"}}},
 	"Stage":   {{{"users"}, {"rate"}}},

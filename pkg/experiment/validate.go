@@ -36,8 +36,6 @@ var unsupported = []struct { //nolint:gochecknoglobals // a table
 	path, value string
 	used        func(*Experiment) bool
 }{
-	{"service.build", "", func(e *Experiment) bool { return e.Service.Build != nil }},
-	{"service.compose", "", func(e *Experiment) bool { return e.Service.Compose != nil }},
 	{"generator.locust", "", func(e *Experiment) bool { return e.Generator.Locust != nil }},
 }
 
@@ -116,7 +114,11 @@ func (d *decoder) oneOf(path string, none bool, keys ...string) {
 func (d *decoder) checkService(s *Service) {
 	d.oneOf("service", d.hasImages(), "image", "build", "compose", "container")
 	d.demand(s.Image != "" || !d.given("service.image"), "service.image", "is empty")
+	d.demand(s.Build == nil || s.Build.Context != "" || !d.given("service.build.context"), "service.build.context", "is empty")
 	d.demand(s.Container != "" || !d.given("service.container"), "service.container", "is empty")
+	if c := s.Compose; c != nil {
+		d.checkCompose(*c)
+	}
 	d.demand(s.Port >= 1 && s.Port <= 65535, "service.port", "%d is not a port; write one from 1 to 65535", s.Port)
 	for name := range s.Env {
 		d.checkVariable("service.env."+name, name)
@@ -126,6 +128,14 @@ func (d *decoder) checkService(s *Service) {
 	if d.given("service.ready.path") {
 		d.checkURLPath("service.ready.path", s.Ready.Path)
 	}
+}
+
+func (d *decoder) checkCompose(c Compose) {
+	d.oneOf("service.compose", false, "file", "files")
+	d.demand(c.File != "" || !d.given("service.compose.file"), "service.compose.file", "is empty")
+	d.demand(len(c.Files) > 0 || !d.given("service.compose.files"), "service.compose.files", "is empty")
+	d.demand(!slices.Contains(c.Files, ""), "service.compose.files", "has an empty name in it")
+	d.demand(c.Service != "" || !d.given("service.compose.service"), "service.compose.service", "is empty")
 }
 
 func (d *decoder) checkVariable(path, name string) {
