@@ -38,6 +38,7 @@ func (e *Engine) Ensure(ctx context.Context, ref string, progress func(string)) 
 	if !errdefs.IsNotFound(err) {
 		return found, err
 	}
+	progress("pulling " + ref) // whose layers may all be here
 	if err := e.pull(ctx, ref, silentWithin, progress); err != nil {
 		return Image{}, fmt.Errorf("the engine has no image %s, and can't pull it: %w%s", ref, err, e.hint(ctx, ref))
 	}

@@ -1,83 +1,22 @@
 package engine
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/docker/docker/api/types/image"
-	"golang.org/x/crypto/bcrypt"
+
+	"sweep/pkg/engine/enginetest"
 )
 
-// A registry is Debian's docker-registry, on a loopback port that the engine
-// takes without TLS, with a password.
-type registryServer struct{ addr string }
-
-const (
-	registryUser     = "ada"
-	registryPassword = "correct horse"
-)
-
-func startRegistry(t *testing.T) registryServer {
-	t.Helper()
-	hash, err := bcrypt.GenerateFromPassword([]byte(registryPassword), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := folder(t, map[string]string{"users": registryUser + ":" + string(hash) + "\n", "images/": ""})
-	config := filepath.Join(dir, "config.yml")
-	err = os.WriteFile(config, fmt.Appendf(nil, `version: 0.1
-storage: {filesystem: {rootdirectory: %s}}
-http: {addr: "127.0.0.1:0"}
-auth: {htpasswd: {realm: test, path: %s}}
-`, filepath.Join(dir, "images"), filepath.Join(dir, "users")), 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := exec.Command("docker-registry", "serve", config)
-	server.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
-	log, err := server.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatalf("this test needs docker-registry (`.ci/load-tools test` installs it): %v", err)
-	}
-	addr := make(chan string, 1)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if found := listening.FindStringSubmatch(lines.Text()); found != nil {
-				addr <- found[1]
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		server.Process.Kill()
-		<-ended
-		server.Wait()
-	})
-	select {
-	case a := <-addr:
-		return registryServer{addr: a}
-	case <-ended:
-	case <-time.After(10 * time.Second):
-	}
-	t.Fatal("docker-registry doesn't listen")
-	return registryServer{}
-}
-
-var listening = regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
+// registryServer is a registry that a test pushes to.
+type registryServer struct{ enginetest.Registry }
 
 // dockerConfigured makes docker's configuration of text the one that counts.
 func dockerConfigured(t *testing.T, text string) string {
@@ -87,20 +26,12 @@ func dockerConfigured(t *testing.T, text string) string {
 	return filepath.Join(dir, "config.json")
 }
 
-func (r registryServer) auths(password string) string {
-	return fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, r.addr, base64.StdEncoding.EncodeToString([]byte(registryUser+":"+password)))
-}
-
 // publish builds an image of some megabytes, pushes it as a user does, and
 // removes it from the engine.
 func (r registryServer) publish(t *testing.T, l *lab) (ref, printed string) {
 	t.Helper()
 	dockerConfigured(t, "{}")
-	login := exec.Command("docker", "login", "--username", registryUser, "--password-stdin", r.addr)
-	login.Stdin = strings.NewReader(registryPassword)
-	if out, err := login.CombinedOutput(); err != nil {
-		t.Fatalf("docker login: %v\n%s", err, out)
-	}
+	r.Login(t)
 	dir := folder(t, map[string]string{"Dockerfile": "FROM scratch\n" + buildLabel + "COPY data /\n"})
 	data := make([]byte, 5<<20)
 	rand.Read(data)
@@ -113,7 +44,7 @@ func (r registryServer) publish(t *testing.T, l *lab) (ref, printed string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { removeLayers(t, l) })
-	ref = r.addr + "/team/published:v1"
+	ref = r.Addr + "/team/published:v1"
 	out, err := exec.Command("make", "--no-print-directory", "-C", "../..", "publish", "FROM="+local, "IMAGE="+ref).CombinedOutput()
 	if err != nil {
 		t.Fatalf("make publish: %v\n%s", err, out)
@@ -132,7 +63,7 @@ func (l *lab) forget(t *testing.T, ref string) {
 
 func TestPull(t *testing.T) {
 	l, _ := live(t)
-	r := startRegistry(t)
+	r := registryServer{enginetest.StartRegistry(t)}
 	ref, printed := r.publish(t, l)
 	pull := func(t *testing.T) {
 		t.Helper()
@@ -157,14 +88,14 @@ func TestPull(t *testing.T) {
 		}
 		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	}
-	answers := fmt.Sprintf(`read server; [ "$1 $server" = "get %s" ] && echo '{"ServerURL": "%[1]s", "Username": "%s", "Secret": "%s"}'`, r.addr, registryUser, registryPassword)
+	answers := fmt.Sprintf(`read server; [ "$1 $server" = "get %s" ] && echo '{"ServerURL": "%[1]s", "Username": "%s", "Secret": "%s"}'`, r.Addr, enginetest.User, enginetest.Password)
 
 	t.Run("config file", func(t *testing.T) {
-		dockerConfigured(t, r.auths(registryPassword))
+		dockerConfigured(t, r.Auths(enginetest.Password))
 		pull(t)
 	})
 	t.Run("helper of the registry", func(t *testing.T) {
-		dockerConfigured(t, fmt.Sprintf(`{"credHelpers": {%q: "test"}}`, r.addr))
+		dockerConfigured(t, fmt.Sprintf(`{"credHelpers": {%q: "test"}}`, r.Addr))
 		helper(t, answers)
 		pull(t)
 	})
@@ -174,15 +105,15 @@ func TestPull(t *testing.T) {
 		pull(t)
 	})
 	t.Run("environment", func(t *testing.T) {
-		dockerConfigured(t, r.auths("the wrong one"))
-		t.Setenv("DOCKER_AUTH_CONFIG", r.auths(registryPassword))
+		dockerConfigured(t, r.Auths("the wrong one"))
+		t.Setenv("DOCKER_AUTH_CONFIG", r.Auths(enginetest.Password))
 		pull(t)
 	})
 	refused := func(t *testing.T, want ...string) {
 		t.Helper()
 		_, err := l.engine.Pull(t.Context(), ref, func(string) {})
 		t.Log(err)
-		for _, w := range append(want, "pull "+ref+": the registry "+r.addr+" refuses it: ", "`docker login "+r.addr+"`") {
+		for _, w := range append(want, "pull "+ref+": the registry "+r.Addr+" refuses it: ", "`docker login "+r.Addr+"`") {
 			wantError(t, err, w)
 		}
 	}
@@ -190,11 +121,11 @@ func TestPull(t *testing.T) {
 		refused(t, "there are no credentials for it in "+dockerConfigured(t, "{}"))
 	})
 	t.Run("wrong password", func(t *testing.T) {
-		refused(t, "it doesn't take the credentials of ada in "+dockerConfigured(t, r.auths("wrong")))
+		refused(t, "it doesn't take the credentials of ada in "+dockerConfigured(t, r.Auths("wrong")))
 	})
 	t.Run("wrong password in the environment", func(t *testing.T) {
 		dockerConfigured(t, "{}")
-		t.Setenv("DOCKER_AUTH_CONFIG", r.auths("wrong"))
+		t.Setenv("DOCKER_AUTH_CONFIG", r.Auths("wrong"))
 		refused(t, "it doesn't take the credentials of ada in DOCKER_AUTH_CONFIG")
 	})
 	t.Run("helper fails", func(t *testing.T) {
@@ -210,12 +141,12 @@ func TestPull(t *testing.T) {
 		refused(t, "credentials for it can't be read from "+dockerConfigured(t, "{"))
 	})
 	t.Run("unknown tag", func(t *testing.T) {
-		dockerConfigured(t, r.auths(registryPassword))
-		_, err := l.engine.Pull(t.Context(), r.addr+"/team/published:v2", func(string) {})
-		wantError(t, err, "the registry "+r.addr+" doesn't have it: ")
+		dockerConfigured(t, r.Auths(enginetest.Password))
+		_, err := l.engine.Pull(t.Context(), r.Addr+"/team/published:v2", func(string) {})
+		wantError(t, err, "the registry "+r.Addr+" doesn't have it: ")
 	})
 	t.Run("what a build is made of", func(t *testing.T) {
-		dockerConfigured(t, r.auths(registryPassword))
+		dockerConfigured(t, r.Auths(enginetest.Password))
 		builders(t, func(t *testing.T, l *lab) {
 			dir := folder(t, map[string]string{"Dockerfile": "ARG BASE\nFROM $BASE\n" + buildLabel})
 			spec := BuildSpec{Context: dir, Args: map[string]string{"BASE": ref}}
@@ -230,7 +161,7 @@ func TestPull(t *testing.T) {
 		})
 	})
 	t.Run("ensure", func(t *testing.T) {
-		dockerConfigured(t, r.auths(registryPassword))
+		dockerConfigured(t, r.Auths(enginetest.Password))
 		for i, want := range []bool{true, false} { // whether it pulls
 			var told []string
 			got, err := l.engine.Ensure(t.Context(), ref, telling(t, &told))
@@ -239,9 +170,9 @@ func TestPull(t *testing.T) {
 			}
 		}
 		defer l.forget(t, ref)
-		_, err := l.engine.Ensure(t.Context(), r.addr+"/team/published:v2", func(string) {})
+		_, err := l.engine.Ensure(t.Context(), r.Addr+"/team/published:v2", func(string) {})
 		t.Log(err)
-		wantError(t, err, "the engine has no image "+r.addr+"/team/published:v2, and can't pull it: the registry ")
+		wantError(t, err, "the engine has no image "+r.Addr+"/team/published:v2, and can't pull it: the registry ")
 		wantError(t, err, "or did you mean "+ref+"?")
 	})
 }
