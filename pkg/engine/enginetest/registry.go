@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -48,7 +49,7 @@ auth: {htpasswd: {realm: test, path: %s}}
 			t.Fatal(err)
 		}
 	}
-	server := exec.Command("docker-registry", "serve", config)
+	server := exec.CommandContext(context.WithoutCancel(t.Context()), "docker-registry", "serve", config)
 	server.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	log, err := server.StderrPipe()
 	if err != nil {
@@ -67,9 +68,9 @@ auth: {htpasswd: {realm: test, path: %s}}
 		}
 	}()
 	t.Cleanup(func() {
-		server.Process.Kill()
+		_ = server.Process.Kill() // it may have ended by itself
 		<-ended
-		server.Wait()
+		_ = server.Wait()
 	})
 	select {
 	case a := <-addr:
@@ -89,7 +90,7 @@ func (r Registry) Auths(password string) string {
 // Login logs in as a user does, by docker's command and its configuration.
 func (r Registry) Login(t testing.TB) {
 	t.Helper()
-	login := exec.Command("docker", "login", "--username", User, "--password-stdin", r.Addr)
+	login := exec.CommandContext(t.Context(), "docker", "login", "--username", User, "--password-stdin", r.Addr)
 	login.Stdin = strings.NewReader(Password)
 	if out, err := login.CombinedOutput(); err != nil {
 		t.Fatalf("docker login: %v\n%s", err, out)
