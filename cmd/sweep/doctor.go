@@ -134,9 +134,9 @@ func examineOnce(ctx context.Context, eng *engine.Engine, fail func(string, erro
 // visitor returns the owner of what a verb makes outside of any run. It has a
 // folder that is locked until release, so that restore can tell whether it lives.
 func visitor(verb string) (o engine.Owner, release func() error, err error) {
-	host, err := os.Hostname()
+	host, err := thisHost()
 	if err != nil {
-		return o, nil, fmt.Errorf("asking for this host's name: %w", err)
+		return o, nil, err
 	}
 	dir, err := os.MkdirTemp("", "sweep-"+verb+"-")
 	if err != nil {

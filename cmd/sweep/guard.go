@@ -29,7 +29,7 @@ const farewell = "done"
 // has found nothing for quietFor, and gives up after guardsFor.
 const (
 	quietFor  = 2 * time.Second
-	guardsFor = 2 * time.Minute
+	guardsFor = 10 * time.Minute // a container may take minutes to stop, and an engine to come back
 	looks     = 500 * time.Millisecond
 
 	diesWithin = 3 * time.Second // the process whose pipe has been closed
@@ -74,12 +74,27 @@ func guard(ctx context.Context, c console, dir, contextName string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, guardsFor)
 	defer cancel()
-	eng, err := engine.Connect(ctx, contextName)
+	eng, err := connectAgain(ctx, contextName)
 	if err != nil {
-		return err //nolint:wrapcheck // says what to do
+		return err
 	}
 	defer eng.Close() //nolint:errcheck // nothing is under way any more
 	return cleanUntilQuiet(ctx, c.err, eng, owner)
+}
+
+// connectAgain connects to an engine that may be gone and come back.
+func connectAgain(ctx context.Context, contextName string) (*engine.Engine, error) {
+	for {
+		eng, err := engine.Connect(ctx, contextName)
+		if err == nil {
+			return eng, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err //nolint:wrapcheck // says what to do
+		case <-time.After(looks):
+		}
+	}
 }
 
 // lockAsGuard locks the run. A process that is being killed may close its pipe
@@ -104,7 +119,7 @@ func cleanUntilQuiet(ctx context.Context, w io.Writer, eng *engine.Engine, owner
 	for {
 		did, err := eng.Clean(ctx, func(o engine.Owner) bool { return o == owner })
 		for _, what := range did {
-			fmt.Fprintf(w, "sweep was killed: %s.\n", what)
+			fmt.Fprintf(w, "sweep ended without cleaning up: %s.\n", what)
 		}
 		if len(did) > 0 || err != nil {
 			quiet = time.Now()
@@ -119,9 +134,10 @@ func cleanUntilQuiet(ctx context.Context, w io.Writer, eng *engine.Engine, owner
 	}
 }
 
-// startGuard starts the guard of a run. Its end has to be called when there is
-// nothing more to put back; it waits for the guard.
-func startGuard(w io.Writer, dir, contextName string) (end func(), err error) {
+// startGuard starts the guard of a run. Its dismiss has to be called where nothing
+// is left to put back; it waits for the guard. Otherwise the guard begins when
+// this process has ended.
+func startGuard(w io.Writer, dir, contextName string) (dismiss func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("starting the guard, which is this program: %w", err)

@@ -83,12 +83,13 @@ func (v *visit) look(ctx context.Context, exposed []int) error {
 		return err
 	}
 	r := v.facts.Request
+	fmt.Fprintf(v.told, "Sending once: %s %s %s\n", r.Method, r.Path, r.Body)
 	answer, err := v.ask(ctx, load.Ask{Method: r.Method, Path: r.Path, Headers: r.Headers, Body: r.Body})
 	if err != nil {
 		return err
 	}
 	v.facts.Answer = answer
-	fmt.Fprintf(v.told, "%s answers on port %d. Sent once: %s %s, status %s.\n", v.name, v.facts.Port, r.Method, r.Path, status(answer))
+	fmt.Fprintf(v.told, "%s answers on port %d. Status %s.\n", v.name, v.facts.Port, status(answer))
 	return nil
 }
 

@@ -475,7 +475,7 @@ func TestAKilledRunIsCleanedUpByItsGuard(t *testing.T) {
 	cmd, out := b.started()
 	_ = cmd.Process.Signal(syscall.SIGKILL)
 	_ = cmd.Wait() // for the guard too, which has the same standard error
-	if !strings.Contains(out.String(), "sweep was killed: removed ") {
+	if !strings.Contains(out.String(), "sweep ended without cleaning up: removed ") {
 		t.Errorf("the guard said:\n%s", out)
 	}
 	b.expectNothingLeft()

@@ -151,6 +151,21 @@ func TestRestoreStartsTheContainerAgainAfterAPowerCut(t *testing.T) {
 	}
 }
 
+// A note that is removed leaves sweep itself as the only one who knows.
+func TestTheContainerIsPutBackThoughItsNoteIsGone(t *testing.T) {
+	r := newResident(t)
+	b := newBench(t)
+	before := r.inspect()
+	cmd, out := b.startedWith(r.settings())
+	docker(t, "rm", "sweep-note-"+docker(t, "inspect", "--format", "{{.Id}}", r.name)[:12])
+	_ = cmd.Process.Signal(os.Interrupt)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit %d:\n%s", code, out)
+	}
+	r.expect(before, "without its note")
+}
+
 func TestTwoSweepsDoNotTakeTheSameContainer(t *testing.T) {
 	r := newResident(t)
 	b, other := newBench(t), newBench(t, r.settings()...)

@@ -116,12 +116,12 @@ func run(ctx context.Context, c console, o runOptions) error {
 		return err //nolint:wrapcheck // says what to do
 	}
 	defer eng.Close() //nolint:errcheck // nothing is under way any more
-	did, err := clean(ctx, eng)
+	did, err := clean(ctx, eng, func(engine.Owner) bool { return false })
 	for _, what := range did {
 		fmt.Fprintf(c.err, "A run that was killed had left something behind: %s.\n", what)
 	}
 	if err != nil {
-		return err
+		fmt.Fprintf(c.err, "Warning: %v.\n", err) // where it matters here, it shows
 	}
 	subject, err := eng.Prepare(ctx, e, filepath.Dir(o.file), say(c.err, o.quiet))
 	if err != nil {
@@ -279,11 +279,16 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err != nil {
 		return err
 	}
-	end, err := startGuard(c.err, owner.Dir, o.context)
+	dismiss, err := startGuard(c.err, owner.Dir, o.context)
 	if err != nil {
 		return err
 	}
-	defer end()
+	left := false // something couldn't be put back
+	defer func() {
+		if !left {
+			dismiss()
+		}
+	}()
 	binary, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding the load agent, which is this program: %w", err)
@@ -292,7 +297,10 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	defer func() { err = errors.Join(err, agent.Remove(context.WithoutCancel(ctx))) }()
+	defer func() {
+		removeErr := agent.Remove(context.WithoutCancel(ctx))
+		left, err = left || removeErr != nil, errors.Join(err, removeErr)
+	}()
 	if err := examine(ctx, c, eng, agent, results, e); err != nil {
 		return err
 	}
@@ -308,7 +316,10 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err := subject.Take(ctx, owner, say(c.err, o.quiet)); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	defer func() { err = errors.Join(err, release(ctx, c.err, subject, owner)) }()
+	defer func() {
+		releaseErr := release(ctx, c.err, subject, owner)
+		left, err = left || releaseErr != nil, errors.Join(err, releaseErr)
+	}()
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
 	s := sweep.Sweep{

@@ -18,14 +18,29 @@ import (
 // owner is an orphan: it removes their containers, starts the containers again
 // that they had stopped, and removes networks, volumes and images. It says what
 // it did, in words. It does what it can; err joins the reasons for what is left.
-// What has no label of sweep's is not even looked at.
+// Without a label of sweep's nothing is removed. An owner is judged once.
 func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
+	orphan = once(orphan)
 	did, err = e.cleanContainers(ctx, orphan)
 	for _, rest := range []func(context.Context, func(Owner) bool) ([]string, error){e.cleanNetworks, e.cleanVolumes, e.cleanImages} {
 		more, restErr := rest(ctx, orphan)
 		did, err = append(did, more...), errors.Join(err, restErr)
 	}
 	return did, err
+}
+
+// once returns f with what it has said of an owner remembered: to ask may take
+// long.
+func once(f func(Owner) bool) func(Owner) bool {
+	said := map[Owner]bool{}
+	return func(o Owner) bool {
+		answer, known := said[o]
+		if !known {
+			answer = f(o)
+			said[o] = answer
+		}
+		return answer
+	}
 }
 
 func ours() filters.Args { return filters.NewArgs(filters.Arg("label", labelRun)) }
@@ -93,11 +108,11 @@ func (e *Engine) cleanImages(ctx context.Context, orphan func(Owner) bool) (did 
 		return nil, fmt.Errorf("list sweep's images: %w", err)
 	}
 	for _, i := range all {
-		if !orphan(ownerOf(i.Labels)) {
-			continue
+		if role(i.Labels[labelRole]) != roleAgent || !orphan(ownerOf(i.Labels)) {
+			continue // what somebody made of a container of ours has its labels, and is theirs
 		}
-		names := i.RepoTags
-		if len(names) == 0 {
+		names := slices.DeleteFunc(slices.Clone(i.RepoTags), func(tag string) bool { return !strings.HasPrefix(tag, agentImage) })
+		if len(i.RepoTags) == 0 {
 			names = []string{i.ID}
 		}
 		for _, name := range names {

@@ -4,13 +4,15 @@
 // service, and removes what runs have left behind.
 //
 // It measures and never judges: a service that dies is data, an engine that
-// fails is an error. Nothing without sweep's own labels is ever touched.
+// fails is an error. Nothing without sweep's own labels is ever
+// removed; of what runs, only the container that the user names is stopped.
 package engine
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,6 +96,14 @@ func (e *Engine) check(l experiment.Limits) error {
 		return fmt.Errorf("%s CPUs is more than the engine's host has, %d", l.CPU, e.info.NCPU)
 	}
 	return nil
+}
+
+// shareNetwork reports whether containers are reached from this process's host by
+// their addresses: not those of an engine elsewhere, in a virtual machine of its
+// own, or without root.
+func (e *Engine) shareNetwork() bool {
+	rootless := slices.ContainsFunc(e.info.SecurityOptions, func(o string) bool { return strings.Contains(o, "rootless") })
+	return e.endpoint.scheme() == "unix" && !rootless && !strings.Contains(e.info.OperatingSystem, "Docker Desktop")
 }
 
 // cpuset returns cores as the engine takes them: "0,1,3"; nothing: all.

@@ -56,8 +56,11 @@ func safe(s string) string {
 // name returns the name of a part of what the run makes.
 func (o Owner) name(part string) string { return safe("sweep-" + o.Run + "-" + part) }
 
+// agentImage is what the images of agents are called, before their tag.
+const agentImage = "sweep/agent:"
+
 // tag returns the tag of the run's agent. A tag has at most 128 characters.
 func (o Owner) tag() string {
 	run := safe(o.Run)
-	return "sweep/agent:" + run[:min(len(run), 128)]
+	return agentImage + run[:min(len(run), 128)]
 }

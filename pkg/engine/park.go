@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/client"
 
 	"sweep/pkg/engine/blueprint"
 )
@@ -23,6 +24,7 @@ const (
 )
 
 const (
+	putBackWithin = 2 * time.Minute // an engine that is restarted included
 	healthyWithin = 2 * time.Minute // how long an original that was healthy may take to be so again
 	lookEvery     = 200 * time.Millisecond
 )
@@ -68,6 +70,13 @@ func (e *Engine) findContainer(ctx context.Context, name string) (*Subject, erro
 	}
 	for _, shared := range b.Shared() {
 		s.Notes = append(s.Notes, fmt.Sprintf("What a trial writes to %s stays there: the copy shares it.", shared))
+	}
+	if c.HostConfig.CpusetCpus != "" {
+		s.Notes = append(s.Notes, fmt.Sprintf("%s may run on cores %s alone; the copy may run on all.", plainName(c), c.HostConfig.CpusetCpus))
+	}
+	if changes, err := e.docker.ContainerDiff(ctx, c.ID); err == nil && len(changes) > 0 { // not every storage driver tells
+		s.Notes = append(s.Notes, fmt.Sprintf("The copy is made from the image: it doesn't have what has changed inside %s since, %d files and folders such as %s.",
+			plainName(c), len(changes), changes[len(changes)-1].Path))
 	}
 	return s, nil
 }
@@ -142,7 +151,7 @@ func plainName(c container.InspectResponse) string { return strings.TrimPrefix(c
 //
 // The note is a container that is never started: its labels say what there is
 // to put back, and its name, which only one can have, keeps a second sweep off.
-// An engine syncs what it is made from to its disk before it says that it is
+// An engine writes what it is made from to its disk before it says that it is
 // made, so the note outlives this process, this machine and a power cut, and is
 // there for whoever cleans up, from any machine.
 func (e *Engine) park(ctx context.Context, owner Owner, c container.InspectResponse) error {
@@ -209,38 +218,50 @@ func (e *Engine) unpark(ctx context.Context, note container.InspectResponse) (di
 		return name + " is gone: somebody has removed it, so it can't be started again", e.remove(ctx, note.ID)
 	}
 	if err == nil && c.State.Running && c.State.StartedAt == note.Config.Labels[labelStarted] {
-		err = e.docker.ContainerStop(ctx, id, container.StopOptions{})
+		// Where it can't be stopped, it runs on, as it shall.
+		_ = e.docker.ContainerStop(ctx, id, container.StopOptions{})
 	}
 	if err == nil {
-		err = e.docker.ContainerStart(ctx, id, container.StartOptions{})
-	}
-	if err == nil {
-		c, err = e.docker.ContainerInspect(ctx, id)
-	}
-	if err == nil && !c.State.Running {
-		err = fmt.Errorf("it ended at once with exit code %d", c.State.ExitCode)
+		err = e.startAgain(ctx, id)
 	}
 	if err != nil {
-		return "", fmt.Errorf("start container %s again: %w. Mend that and run `sweep restore`, or `docker start %[1]s`", name, err)
+		return "", fmt.Errorf("start container %s again: %w. Mend that and run `sweep restore`; or, if it shall stay as it is, `docker rm %s`", name, err, plainName(note))
 	}
 	return "started " + name + " again", e.remove(ctx, note.ID)
+}
+
+// startAgain starts a container, unless it runs already, and sees that it does.
+func (e *Engine) startAgain(ctx context.Context, id string) error {
+	if err := e.docker.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		return err //nolint:wrapcheck // unpark does
+	}
+	c, err := e.docker.ContainerInspect(ctx, id)
+	if err != nil {
+		return err //nolint:wrapcheck // likewise
+	}
+	if !c.State.Running {
+		return fmt.Errorf("it ended at once with exit code %d", c.State.ExitCode)
+	}
+	return nil
 }
 
 // putBack starts the original again and returns in what it differs from what it
 // was, but for what any restart changes.
 func (e *Engine) putBack(ctx context.Context, owner Owner, original container.InspectResponse) (changed []string, err error) {
-	ctx, cancel := cleanup(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackWithin)
 	defer cancel()
-	note, err := e.docker.ContainerInspect(ctx, noteName(original.ID))
+	note, err := e.note(ctx, original)
 	switch {
-	case errdefs.IsNotFound(err):
-		return nil, nil // it has been put back already
+	case errdefs.IsNotFound(err): // somebody has put it back already, or has only removed the note
+		err = e.startAgain(ctx, original.ID)
 	case err != nil:
 		return nil, fmt.Errorf("read the note of container %s: %w", plainName(original), err)
 	case ownerOf(note.Config.Labels) != owner:
 		return nil, nil // somebody has put it back, and another sweep has taken it since
+	default:
+		_, err = e.unpark(ctx, note)
 	}
-	if _, err := e.unpark(ctx, note); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	now, err := e.docker.ContainerInspect(ctx, original.ID)
@@ -248,6 +269,36 @@ func (e *Engine) putBack(ctx context.Context, owner Owner, original container.In
 		return nil, fmt.Errorf("compare container %s with what it was: %w", plainName(original), err)
 	}
 	return blueprint.Changed(original, now)
+}
+
+// note reads the note of a container. An engine that is gone may come back, when
+// it is restarted: it is waited for.
+func (e *Engine) note(ctx context.Context, original container.InspectResponse) (container.InspectResponse, error) {
+	for {
+		note, err := e.docker.ContainerInspect(ctx, noteName(original.ID))
+		if !client.IsErrConnectionFailed(err) {
+			return note, err //nolint:wrapcheck // putBack does
+		}
+		select {
+		case <-ctx.Done():
+			return note, err //nolint:wrapcheck // likewise
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// absent returns an error where the original runs beside what is in its place:
+// then its load and its answers are not the service's alone.
+func (e *Engine) absent(ctx context.Context, original container.InspectResponse) error {
+	c, err := e.docker.ContainerInspect(ctx, original.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("see whether container %s is still stopped: %w", plainName(original), err)
+	case c.State.Running:
+		return fmt.Errorf("container %s was started by somebody while another is in its place; stop whatever restarts it, and run again", plainName(original))
+	default:
+		return nil
+	}
 }
 
 // Healthy waits until the original is healthy again where it had been, for two

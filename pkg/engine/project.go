@@ -136,14 +136,14 @@ func (e *Engine) prepare(ctx context.Context, c compose.Project, from supply) (*
 		}
 		p.images[d.Name] = image.ID
 	}
-	more, err := e.lasting(ctx, c)
+	more, err := e.lasting(ctx, c, inPlace)
 	s.Notes = append(s.Notes, more...)
 	return s, err
 }
 
 // lasting says what trials write to that outlives them. The error is that an
 // external network or volume is missing.
-func (e *Engine) lasting(ctx context.Context, c compose.Project) (notes []string, err error) {
+func (e *Engine) lasting(ctx context.Context, c compose.Project, inPlace map[string]bool) (notes []string, err error) {
 	if _, err := e.foundNetworks(ctx, c); err != nil {
 		return nil, err
 	}
@@ -153,6 +153,14 @@ func (e *Engine) lasting(ctx context.Context, c compose.Project) (notes []string
 	}
 	for _, shared := range c.Service.Blueprint.Shared() {
 		notes = append(notes, fmt.Sprintf("What a trial writes to %s is there for the next one.", shared))
+	}
+	for _, d := range c.Dependencies {
+		if inPlace[d.Name] {
+			continue
+		}
+		for _, shared := range d.Blueprint.Shared() {
+			notes = append(notes, fmt.Sprintf("What dependency %s writes to %s stays there, as far as that is there already.", d.Name, shared))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Values(volumes)) {
 		notes = append(notes, fmt.Sprintf("Volume %s is there already: what is written to it during the sweep stays.", name))
@@ -192,8 +200,11 @@ func (e *Engine) inPlace(ctx context.Context, p compose.Project, d compose.Servi
 		return nil, err
 	}
 	for _, c := range all {
-		if c.State == container.StateRunning {
+		switch c.State {
+		case container.StateRunning:
 			return &c, nil
+		case container.StatePaused, container.StateRestarting:
+			return nil, fmt.Errorf("dependency %s (%s) is %s, and another beside it would share its volumes; let it run, or remove it", d.Name, containerName(c), c.State)
 		}
 	}
 	for _, c := range all {
@@ -386,7 +397,7 @@ func (e *Engine) until(ctx context.Context, id string, want compose.Condition) e
 		case holds:
 			return nil
 		case why != "":
-			log, logErr := e.log(ctx, id)
+			log, logErr := e.log(ctx, c)
 			if last := lastLines(log, logBytes); last != "" {
 				why += ". Its last output:" + last
 			}
@@ -438,7 +449,11 @@ func (p *project) stands(ctx context.Context, e *Engine) error {
 		if id == "" || p.Completes(d.Name) {
 			continue
 		}
-		if err := e.until(ctx, id, compose.Started); err != nil {
+		c, err := e.docker.ContainerInspect(ctx, id)
+		if err == nil && !c.State.Running { // even where it ended well, as on being stopped
+			err = fmt.Errorf("it ended with exit code %d; see why, and run again", c.State.ExitCode)
+		}
+		if err != nil {
 			return fmt.Errorf("dependency %s: %w", d.Name, err)
 		}
 	}

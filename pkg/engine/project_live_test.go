@@ -85,7 +85,11 @@ func found(t *testing.T, l *lab, s experiment.Service, dir string) *Subject {
 func output(t *testing.T, s *Service, want string) string {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		log, err := s.engine.log(t.Context(), s.id)
+		c, err := s.engine.docker.ContainerInspect(t.Context(), s.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, err := s.engine.log(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -219,8 +220,8 @@ func (s *Service) locate(c container.InspectResponse) error {
 			s.network, s.ip = name, ip
 		}
 	}
-	if s.spec.From == experiment.FromHost && s.engine.endpoint.scheme() != "unix" {
-		return fmt.Errorf("the engine at %s is on another host, so the load can't come from this one; write users.from: network", s.engine.Endpoint())
+	if s.spec.From == experiment.FromHost && !s.engine.shareNetwork() {
+		return fmt.Errorf("the containers of the engine at %s can't be reached from this host, so the load can't come from it; write users.from: network", s.engine.Endpoint())
 	}
 	if s.ip == "" && s.spec.From != "" && s.spec.From != experiment.FromService {
 		return fmt.Errorf("it has no address of its own in network mode %s, so the load can't come from outside; write users.from: service", c.HostConfig.NetworkMode)
@@ -328,7 +329,7 @@ func (s *Service) examine(ctx context.Context) (measure.Exit, error) {
 	if exit.OOMKilled { // which, without an event, the engine's flag alone tells
 		exit.OOMKills = max(exit.OOMKills, 1)
 	}
-	if exit.Log, err = s.engine.log(ctx, s.id); err != nil {
+	if exit.Log, err = s.engine.log(ctx, c); err != nil {
 		exit.Log = err.Error() // no reason to lose a measurement
 	}
 	return exit, nil
@@ -349,17 +350,22 @@ func (s *Service) outOfMemory(state *container.State) bool {
 }
 
 // log returns the last of a container's output, of both streams together.
-func (e *Engine) log(ctx context.Context, id string) (string, error) {
-	stream, err := e.docker.ContainerLogs(ctx, id, container.LogsOptions{
+func (e *Engine) log(ctx context.Context, c container.InspectResponse) (string, error) {
+	stream, err := e.docker.ContainerLogs(ctx, c.ID, container.LogsOptions{
 		ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(logLines),
 	})
 	if err != nil {
-		return "", fmt.Errorf("read the last output of container %.12s: %w", id, err)
+		return "", fmt.Errorf("read the last output of container %.12s: %w", c.ID, err)
 	}
 	defer stream.Close()
 	last := tail{limit: logBytes}
-	if _, err := stdcopy.StdCopy(&last, &last, stream); err != nil {
-		return "", fmt.Errorf("read the last output of container %.12s: %w", id, err)
+	if c.Config.Tty { // then there is one stream, as it is
+		_, err = io.Copy(&last, stream)
+	} else {
+		_, err = stdcopy.StdCopy(&last, &last, stream)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the last output of container %.12s: %w", c.ID, err)
 	}
 	return last.String(), nil
 }

@@ -122,7 +122,10 @@ func (s *Subject) Take(ctx context.Context, owner Owner, say func(string)) error
 // the subject is taken. The error is that what it depends on is not there any
 // more.
 func (s *Subject) made(ctx context.Context, l experiment.Limits) (blueprint.Blueprint, error) {
-	if s.project == nil {
+	switch {
+	case s.original != nil:
+		return s.of(l), s.engine.absent(ctx, *s.original)
+	case s.project == nil:
 		return s.of(l), nil
 	}
 	return s.of(l).Renamed(s.project.networks, s.project.volumes), s.project.stands(ctx, s.engine)

@@ -146,7 +146,12 @@ func (r *Run) Lock() error {
 	if err != nil {
 		return fmt.Errorf("locking the results: %w; choose another folder with --results", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for tries := 0; errors.Is(err, syscall.EWOULDBLOCK) && tries < lockTries; tries++ {
+		time.Sleep(lockEvery)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		_ = f.Close() // nothing was written
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return fmt.Errorf("%s: %w; wait for it to end", r.dir, ErrLocked)
@@ -159,6 +164,12 @@ func (r *Run) Lock() error {
 	}
 	return nil
 }
+
+// To see whether a run is at work, others lock it for an instant.
+const (
+	lockTries = 5
+	lockEvery = 40 * time.Millisecond
+)
 
 // guarding is what the lock of a guard says.
 const guarding = "guard"

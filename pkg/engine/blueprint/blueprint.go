@@ -55,7 +55,8 @@ func (b Blueprint) Under(l experiment.Limits) Blueprint {
 // or a quota, and a reservation may not exceed the memory.
 func limit(r *container.Resources, l experiment.Limits) {
 	r.NanoCPUs = int64(l.CPU)
-	r.CPUPeriod, r.CPUQuota, r.CPUCount, r.CPUPercent = 0, 0, 0, 0
+	r.CPUPeriod, r.CPUQuota, r.CPUCount, r.CPUPercent, r.CPUShares = 0, 0, 0, 0, 0
+	r.CpusetCpus = "" // fewer cores than CPUs would be the limit instead
 	r.Memory = int64(l.Memory)
 	r.MemorySwap = int64(l.Memory) // memory and swap together, so: no swap
 	r.MemorySwappiness = nil       // cgroup v2 refuses it

@@ -58,7 +58,7 @@ func TestACloneHasWhatTheOriginalHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Blueprint{
-		Config: container.Config{Image: "sha256:beef", Env: []string{"A=1", "B=2"}, Cmd: []string{"serve"}},
+		Config: container.Config{Image: "sha256:beef", Env: []string{"A=1", "B=2"}, Entrypoint: []string{""}, Cmd: []string{"serve"}},
 		Host: container.HostConfig{
 			NetworkMode: "team", Binds: []string{"anon:/data", "named:/named:z"}, Links: []string{"db:store"},
 			RestartPolicy: container.RestartPolicy{Name: "always"},
@@ -88,7 +88,7 @@ func TestUnderReplacesEveryOtherLimit(t *testing.T) {
 	}
 	l := experiment.Limits{CPU: 250_000_000, Memory: 200 * experiment.MiB}
 	got := b.Under(l).Host
-	want := container.Resources{NanoCPUs: 250_000_000, Memory: 200 << 20, MemorySwap: 200 << 20, CpusetCpus: "0"}
+	want := container.Resources{NanoCPUs: 250_000_000, Memory: 200 << 20, MemorySwap: 200 << 20}
 	if diff := cmp.Diff(want, got.Resources); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -118,6 +118,9 @@ func TestWhatCannotBePutBackIsRefused(t *testing.T) {
 		"--rm":                func(c *container.InspectResponse) { c.HostConfig.AutoRemove = true },
 		"in the network of":   func(c *container.InspectResponse) { c.HostConfig.NetworkMode = "container:db" },
 		"among the processes": func(c *container.InspectResponse) { c.HostConfig.PidMode = "container:db" },
+		"a task of Swarm":     func(c *container.InspectResponse) { c.Config.Labels["com.docker.swarm.task.id"] = "t" },
+		"again and again":     func(c *container.InspectResponse) { c.State.Restarting = true },
+		"control group":       func(c *container.InspectResponse) { c.HostConfig.CgroupParent = "/slice" },
 		"shares memory with":  func(c *container.InspectResponse) { c.HostConfig.IpcMode = "container:db" },
 		"":                    func(*container.InspectResponse) {},
 	} {

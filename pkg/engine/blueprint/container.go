@@ -31,6 +31,11 @@ func FromContainer(c container.InspectResponse) (Blueprint, error) {
 	b := Blueprint{Config: *c.Config, Host: *c.HostConfig}.clone()
 	b.Config.Image = c.Image // by its id: the tag may have moved
 	b.Config.Labels = nil
+	if len(b.Config.Entrypoint) == 0 {
+		// It has none, whatever its image says: an engine takes nothing for the
+		// image's, and an empty word for none.
+		b.Config.Entrypoint = []string{""}
+	}
 	b.Config.MacAddress = "" //nolint:staticcheck // engines before 25 have one
 	if len(c.ID) >= shortID && b.Config.Hostname == c.ID[:shortID] {
 		b.Config.Hostname = ""
@@ -56,6 +61,14 @@ func replaceable(c container.InspectResponse) error {
 		return errors.New("it is paused; `docker unpause` it first")
 	case !c.State.Running:
 		return errors.New("it is not running; start it first")
+	case c.State.Restarting:
+		return errors.New("it ends and is restarted again and again; mend that first")
+	case c.Config.Labels["com.docker.swarm.task.id"] != "":
+		return errors.New("it is a task of Swarm, which would start another as soon as it stops; name its image instead")
+	case c.Config.Labels["io.kubernetes.pod.name"] != "":
+		return errors.New("it is of a pod of Kubernetes, which would start another as soon as it stops; name its image instead")
+	case h.CgroupParent != "":
+		return fmt.Errorf("it is under the limits of the control group %s too, which would be measured with its own; name its image instead", h.CgroupParent)
 	case h.AutoRemove:
 		return errors.New("it is removed as soon as it stops (--rm), so it couldn't be put back; start it without --rm, or name its image instead")
 	case h.NetworkMode.IsContainer():
@@ -107,6 +120,7 @@ func inheritVolumes(h *container.HostConfig, mounts []container.MountPoint) {
 			h.Mounts[i].Source = m.Name
 			continue
 		}
+		h.Binds = slices.DeleteFunc(h.Binds, func(b string) bool { return !strings.Contains(b, ":") && bindTarget(b) == path.Clean(m.Destination) })
 		if !slices.ContainsFunc(h.Binds, func(b string) bool { return bindTarget(b) == path.Clean(m.Destination) }) {
 			bind := m.Name + ":" + m.Destination
 			if !m.RW {

@@ -60,13 +60,11 @@ type Project struct {
 
 // Service is a service of a project.
 type Service struct {
-	Name       string
-	Image      string // where it has only a build: as docker compose names what it builds
-	Build      *Build
-	PullPolicy string
-	Platform   string
-	After      []After
-	Blueprint  blueprint.Blueprint // without the image; networks and volumes by the names that docker compose gives them
+	Name      string
+	Image     string // where it has only a build: as docker compose names what it builds
+	Build     *Build
+	After     []After
+	Blueprint blueprint.Blueprint // without the image; networks and volumes by the names that docker compose gives them
 }
 
 // After says for what a service waits before it starts.

@@ -46,7 +46,7 @@ const (
 // serviceRules are the rules of a service's keys. A path leaves out the names
 // that the file's author chose: "networks.aliases" is that of each network.
 var serviceRules = map[string]rule{ //nolint:gochecknoglobals // a table
-	"name": honour, "image": honour, "platform": honour, "pull_policy": honour, "container_name": honour,
+	"name": honour, "image": honour, "pull_policy": honour, "container_name": honour,
 	"command": honour, "entrypoint": honour, "environment": honour, "user": honour, "working_dir": honour,
 	"hostname": honour, "domainname": honour, "init": honour, "privileged": honour, "read_only": honour,
 	"stdin_open": honour, "tty": honour, "stop_signal": honour, "stop_grace_period": honour, "expose": honour,
@@ -56,6 +56,7 @@ var serviceRules = map[string]rule{ //nolint:gochecknoglobals // a table
 	"shm_size": honour, "tmpfs": honour, "storage_opt": honour, "runtime": honour, "device_cgroup_rules": honour,
 	"annotations": honour, "oom_score_adj": honour, "scale": honour, "restart": honour,
 
+	"platform":    refuse("the engine runs images of its own platform"),
 	"env_file":    ignore("what is in it is in the environment"),
 	"extends":     ignore("it was resolved while the file was read"),
 	"profiles":    ignore("they were resolved while the file was read"),

@@ -64,7 +64,7 @@ func size(b types.UnitBytes) string { return units.BytesSize(float64(b)) }
 // make returns what a service is made from. The error begins with the key that
 // can't be honoured.
 func (f *File) make(s types.ServiceConfig) (Service, error) {
-	out := Service{Name: s.Name, Image: cmp.Or(s.Image, f.Name+"-"+s.Name), Build: build(s), PullPolicy: s.PullPolicy, Platform: s.Platform}
+	out := Service{Name: s.Name, Image: cmp.Or(s.Image, f.Name+"-"+s.Name), Build: build(s)}
 	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
 		d := s.DependsOn[name]
 		out.After = append(out.After, After{Service: name, Condition: Condition(cmp.Or(d.Condition, string(Started))), Required: d.Required})
@@ -92,6 +92,9 @@ func apart(s types.ServiceConfig) error {
 		if strings.HasPrefix(x.value, types.ServicePrefix) || strings.HasPrefix(x.value, types.ContainerPrefix) {
 			return fmt.Errorf("%s: %s: what it shares with another container would be measured with it", x.key, x.value)
 		}
+	}
+	if p := s.PullPolicy; p != "" && p != types.PullPolicyMissing && p != types.PullPolicyIfNotPresent {
+		return fmt.Errorf("pull_policy: %s: images are pulled where they are missing, and never else", p)
 	}
 	for _, link := range s.Links {
 		if name, alias, ok := strings.Cut(link, ":"); ok && alias != name {

@@ -121,8 +121,8 @@ func (d *description) operations() []operation {
 // only where its name doesn't say that it isn't.
 var (
 	useful  = regexp.MustCompile(`predict|infer|score|classif|embed|rank|recommend|estimate|complet|generat|search|query`)
-	harmful = wordSet("delete remove drop clear purge reset login logout signin signup register token auth oauth admin shutdown stop kill upload train retrain reload import pay order") //nolint:gochecknoglobals // a constant
-	lookout = wordSet("health healthz ready readyz live livez ping metrics status docs version")                                                                                         //nolint:gochecknoglobals // a constant
+	harmful = wordSet("delete remove drop clear purge reset login logout signin signup register token auth oauth admin shutdown stop kill upload train retrain reload import pay order send mail email notify notification publish create transfer charge book cancel restart reboot") //nolint:gochecknoglobals // a constant
+	lookout = wordSet("health healthz ready readyz live livez ping metrics status docs version")                                                                                                                                                                                       //nolint:gochecknoglobals // a constant
 )
 
 func wordSet(text string) map[string]bool {
@@ -142,7 +142,7 @@ func (d *description) worth(o operation) int {
 	}
 	var worth int
 	switch {
-	case in(harmful) && o.method == "POST" || o.says["deprecated"] == true:
+	case in(harmful) || o.says["deprecated"] == true:
 		return 0
 	case o.method == "POST" && d.body(o) != nil:
 		worth = 200
