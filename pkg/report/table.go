@@ -135,7 +135,7 @@ func Table(w io.Writer, r Run) error {
 			row[0] = "*"
 		}
 		for _, c := range columns {
-			row = append(row, c.text(cell))
+			row = append(row, clean(c.text(cell), lineLength))
 		}
 		if err := table.Append(row); err != nil {
 			return fmt.Errorf("write the table: %w", err)
@@ -145,7 +145,7 @@ func Table(w io.Writer, r Run) error {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	for _, line := range r.beneath() {
-		out.WriteString(line + "\n")
+		out.WriteString(clean(line, 2*lineLength) + "\n")
 	}
 	_, err := io.WriteString(w, trimRight(out.String()))
 	return err
