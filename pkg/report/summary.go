@@ -132,9 +132,7 @@ func JSON(w io.Writer, r Run) error {
 	for _, l := range r.Surface.Frontier {
 		s.Frontier = append(s.Frontier, limits(l))
 	}
-	if m := r.Surface.Minimal; m != nil {
-		s.Minimal = &summaryMinimal{limits(m.Limits), m.PriceHour, m.PricePerMillion, m.Headroom, m.Certificate}
-	}
+	s.Minimal = r.summaryMinimal()
 	if p := r.provision(); p != nil {
 		s.Apply = &summaryApply{limits(p.limits), headroom, p.proved}
 	}
@@ -142,6 +140,14 @@ func JSON(w io.Writer, r Run) error {
 		return fmt.Errorf("write the summary: %w", err)
 	}
 	return nil
+}
+
+func (r Run) summaryMinimal() *summaryMinimal {
+	m := r.Surface.Minimal
+	if m == nil {
+		return nil
+	}
+	return &summaryMinimal{limits(m.Limits), m.PriceHour, m.PricePerMillion, m.Headroom, m.Certificate}
 }
 
 func (r Run) summarise(c analysis.Cell) summaryCell {

@@ -279,6 +279,9 @@ func Latest(root, name string) (*Run, error) {
 	return Open(dirs[len(dirs)-1])
 }
 
+// ErrNone says that there are no results in a folder.
+var ErrNone = errors.New("holds no results; sweep run FILE makes some")
+
 // Find returns the run at path, or the newest run of each experiment below it.
 func Find(path string) ([]*Run, error) {
 	if _, err := os.Stat(path); err != nil {
@@ -310,7 +313,7 @@ func Find(path string) ([]*Run, error) {
 		}
 	}
 	if len(runs) == 0 {
-		return nil, fmt.Errorf("%s holds no results; sweep run FILE makes some", path)
+		return nil, fmt.Errorf("%s %w", path, ErrNone)
 	}
 	return runs, nil
 }
