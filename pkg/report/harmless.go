@@ -56,7 +56,7 @@ func cut(s string, limit int) string {
 	return strings.TrimSpace(string(chars[:limit-1])) + "…"
 }
 
-// fit returns s as wide as width columns of a terminal: cut, or filled up with
+// fit returns s as wide as width columns of a terminal, at least one: cut, or filled up with
 // spaces. Characters may be two columns wide, or none.
 func fit(s string, width int) string {
 	if displaywidth.String(s) > width {
