@@ -15,7 +15,7 @@ import (
 const (
 	nameLength = 60
 	lineLength = 400
-	textLength = 8000 // of an error, in several lines
+	textLength = 32_000 // of an error, in several lines
 )
 
 // Harmless makes text from outside fit to be shown: a service's last words, an
@@ -36,6 +36,18 @@ func Harmless(s string) string {
 		}
 	}, strings.ToValidUTF8(s, ""))
 	return cut(s, textLength)
+}
+
+// Line is [Harmless] for a line of a terminal that is width columns wide, at
+// least one. Spaces stay as they are.
+func Line(s string, width int) string {
+	s = strings.Map(func(c rune) rune {
+		if c == '\n' || c == '\t' {
+			return ' '
+		}
+		return c
+	}, Harmless(s))
+	return strings.TrimRight(fit(s, width), " ")
 }
 
 // clean is [Harmless] for text within a line: one line, at most limit

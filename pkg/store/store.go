@@ -391,17 +391,18 @@ func (f *File) Close() error {
 		err = syncDir(filepath.Dir(f.path))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", f.path, err), removeQuietly(f.Name()))
+		return errors.Join(fmt.Errorf("writing %s: %w", f.path, err), Remove(f.Name()))
 	}
 	return nil
 }
 
 // Abandon gives the file up.
 func (f *File) Abandon() error {
-	return errors.Join(f.File.Close(), removeQuietly(f.Name()))
+	return errors.Join(f.File.Close(), Remove(f.Name()))
 }
 
-func removeQuietly(path string) error {
+// Remove removes a file, if it is there.
+func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing %s: %w", path, err)
 	}
