@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -134,6 +135,13 @@ func TestErrorsAreHarmless(t *testing.T) {
 	o := sweepReport(t, "no\x1b[2Jsuch\u202e\r", "other")
 	if o.code != exitUsage || strings.ContainsAny(o.err, "\x1b\r\u202e") || !strings.Contains(o.err, "no[2Jsuch") {
 		t.Errorf("%q", o.err)
+	}
+	var out, errs strings.Builder
+	c := console{out: &out, err: &errs}.harmless()
+	fmt.Fprintf(c.out, "%s\x1b]0;title\a%s\n", "left", "right")
+	fmt.Fprintf(c.err, "50%%\r100%%\u202e\u009b2J\n")
+	if out.String() != "left]0;titleright\n" || errs.String() != "50% 100%2J\n" {
+		t.Errorf("%q, %q", out.String(), errs.String())
 	}
 }
 

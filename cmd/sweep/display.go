@@ -38,6 +38,7 @@ type display struct {
 }
 
 func newDisplay(w io.Writer, quiet bool, e *experiment.Experiment) *display {
+	w = beneath(w) // which may be a terminal
 	d := &display{w: w, target: e.Users.Target, unit: e.Users.Unit(), quiet: quiet}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		d.width = 80

@@ -102,7 +102,8 @@ func application(c console) *cli.App {
 }
 
 func verbs(c console) []*cli.Command {
-	all := []*cli.Command{initVerb(c), runVerb(c), planVerb(c), reportVerb(c), loadVerb(c), doctorVerb(c), restoreVerb(c), agentVerb(c), guardVerb(c)}
+	h := c.harmless()
+	all := []*cli.Command{initVerb(h), runVerb(h), planVerb(h), reportVerb(c), loadVerb(h), doctorVerb(h), restoreVerb(h), agentVerb(c), guardVerb(c)}
 	for _, v := range all {
 		v.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 			return usagef("%v; see sweep %s --help", err, v.Name)

@@ -107,15 +107,20 @@ func reportAll(c console, o reportOptions) error {
 		if i > 0 {
 			fmt.Fprintln(c.out)
 		}
-		if err := o.chart(c, r); err != nil {
-			return err
-		}
-		if err := printReport(c.out, r, o.format); err != nil {
+		if err := o.print(c, r); err != nil {
 			return err
 		}
 		o.tell(c, dir)
 	}
 	return nil
+}
+
+// print prints one run.
+func (o reportOptions) print(c console, r report.Run) error {
+	if err := o.chart(c, r); err != nil {
+		return err
+	}
+	return printReport(c.out, r, o.format)
 }
 
 // chart draws the ramps of a run above its table, where there is a terminal to

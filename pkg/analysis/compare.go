@@ -168,16 +168,16 @@ func (c Comparison) tally() string {
 	if both == 0 {
 		return "No configuration is in both."
 	}
-	text := fmt.Sprintf("Of %s in both, B carries more on %d and less on %d", configurations(both), count[More], count[Less])
+	parts := []string{fmt.Sprintf("Of %s in both, B carries more on %d and less on %d", configurations(both), count[More], count[Less])}
 	for _, more := range []struct {
 		n    int
 		what string
 	}{{count[NoMore], "%d can't be told apart"}, {count[""], "of %d too little is known"}, {turned, "%d ended otherwise"}} {
 		if more.n > 0 {
-			text += "; " + fmt.Sprintf(more.what, more.n)
+			parts = append(parts, fmt.Sprintf(more.what, more.n))
 		}
 	}
-	return text + "."
+	return strings.Join(parts, "; ") + "."
 }
 
 func configurations(n int) string {

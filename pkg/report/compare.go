@@ -110,11 +110,15 @@ func change(p analysis.Pair) string {
 	case p.Ratio == nil:
 		return none
 	case word == analysis.NoMore:
-		return factor(p.Ratio)
+		return ramps(p) + factor(p.Ratio)
 	default:
-		return string(word) + ": " + factor(p.Ratio)
+		return string(word) + ": " + ramps(p) + factor(p.Ratio)
 	}
 }
+
+// ramps stands before a factor that rests on a ramp's bracket: another start may
+// fail elsewhere.
+func ramps(p analysis.Pair) string { return cmp.Or(tilde(*p.A), tilde(*p.B)) }
 
 // factor writes a ratio, rounded to its outside.
 func factor(r *analysis.Ratio) string {
@@ -256,10 +260,10 @@ func (c Compared) beneath() []string {
 		}
 	}
 	if slices.ContainsFunc(c.lines(), func(l comparedLine) bool { return rough(l.cell) }) {
-		lines = append(lines, "~: where a ramp failed; no start of its own held that level")
+		lines = append(lines, "~: where a ramp failed; no start of its own held that level, and another ramp may fail elsewhere")
 	}
 	return append(lines,
-		"B over A: between which factors the load that B carries lies; failure points may be anywhere in their brackets",
+		"B over A: the failure points may be anywhere in their brackets, so the factor lies between these two",
 		"", c.Sentence)
 }
 

@@ -21,7 +21,7 @@ func comparisons() map[string]Compared {
 	v.LastPass, v.FirstFail = at(60, 5100, 200000, 5090, 210*1e6, 0), at(61, 5200, 204000, 5080, 1100*1e6, 0)
 	later.Surface.Cells[0] = cellOf(1, 200, v)
 	later.Surface.Cells[0].Measured, later.Surface.Cells[0].PriceHour = true, 0.0413
-	later.Surface.Cells[1].Verdict.Outcome, later.Surface.Cells[1].Proved = analysis.Passed, true
+	later.Surface.Cells[1].Outcome, later.Surface.Cells[1].Proved = analysis.Passed, true
 	later.Surface.Cells[1].LastPass, later.Surface.Cells[1].FirstFail = at(150, 10000, 899213, 9894.2, 400*1e6, 0), nil
 	later = later.withMinimal(1)
 

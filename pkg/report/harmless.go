@@ -18,12 +18,12 @@ const (
 	textLength = 32_000 // of an error, in several lines
 )
 
-// Harmless makes text from outside fit to be shown: a service's last words, an
+// Printable makes text from outside fit to be shown: a service's last words, an
 // engine's answer, names in a file. Nothing is left in it that moves a cursor,
 // colours a terminal or turns the direction of writing; besides what prints
-// there are lines and tabs. It is cut where it is very long.
-func Harmless(s string) string {
-	s = strings.Map(func(c rune) rune {
+// there are lines and tabs.
+func Printable(s string) string {
+	return strings.Map(func(c rune) rune {
 		switch {
 		case c == '\n' || c == '\t':
 			return c
@@ -35,8 +35,10 @@ func Harmless(s string) string {
 			return c
 		}
 	}, strings.ToValidUTF8(s, ""))
-	return cut(s, textLength)
 }
+
+// Harmless is [Printable], cut where it is very long.
+func Harmless(s string) string { return cut(Printable(s), textLength) }
 
 // Line is [Harmless] for a line of a terminal that is width columns wide, at
 // least one. Spaces stay as they are.

@@ -21,13 +21,14 @@ type paper struct {
 	fine   struct{ x, y int }
 	dots   map[[2]int]bool // by column and row
 	ground [][]rune        // what shows where no dot is
-	paint  map[int]string  // colours of columns
+	paint  map[int]string  // colours of letters on the axis, by column
+	tall   map[int]string  // colours of whole columns
 	labels [chartHeight]string
 	ruler  []rune
 }
 
 func newPaper(look Look, over time.Duration) *paper {
-	p := &paper{look: look, width: look.Width - gutter - 1, over: over, dots: map[[2]int]bool{}, paint: map[int]string{}}
+	p := &paper{look: look, width: look.Width - gutter - 1, over: over, dots: map[[2]int]bool{}, paint: map[int]string{}, tall: map[int]string{}}
 	p.fine.x, p.fine.y = 1, 1
 	if look.Unicode {
 		p.fine.x, p.fine.y = 2, 4
@@ -123,7 +124,7 @@ func (p *paper) marked(all []instant) []string {
 		}
 		taken[x] = true
 		if i.tall {
-			p.stand(x)
+			p.stand(x, i.colour)
 		}
 		p.ruler[x], p.paint[x] = i.letter, i.colour
 		says = append(says, p.look.painted(i.colour, string(i.letter))+" "+i.says)
@@ -136,7 +137,8 @@ func (p *paper) marked(all []instant) []string {
 }
 
 // stand draws a column from the axis to the top.
-func (p *paper) stand(x int) {
+func (p *paper) stand(x int, colour string) {
+	p.tall[x] = colour
 	for row := range p.ground {
 		p.ground[row][x] = p.pick('│', '|')
 	}
@@ -149,9 +151,8 @@ func (p *paper) lines() []string {
 		b := &strings.Builder{}
 		b.WriteString(rightAligned(p.labels[row], gutter-1) + " " + string(p.pick('│', '|')))
 		for x := range p.width {
-			c := p.at(x, row)
-			text := string(c)
-			if colour, ok := p.paint[x]; ok && c != ' ' {
+			text := string(p.at(x, row))
+			if colour, ok := p.tall[x]; ok {
 				text = p.look.painted(colour, text)
 			}
 			b.WriteString(text)
