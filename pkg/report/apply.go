@@ -71,7 +71,7 @@ func (r Run) provision() *provision {
 	}
 	p.env = environment(r.Experiment, p.limits)
 	p.says = []string{
-		fmt.Sprintf("%s, from experiment %s, run %s: it carried %s %s of the %s asked for.", p.limits, r.Surface.Experiment, r.ID,
+		fmt.Sprintf("%s, from experiment %s, run %s: it carried %s %s; %s were asked for.", p.limits, r.Surface.Experiment, r.ID,
 			analysis.Thousands(int(math.Round(carried))), r.unit(), analysis.Thousands(r.Surface.Target)),
 		r.roomSays(*p),
 	}
