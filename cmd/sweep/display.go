@@ -14,6 +14,7 @@ import (
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
+	"sweep/pkg/report"
 	"sweep/pkg/search"
 	"sweep/pkg/sweep"
 )
@@ -37,6 +38,7 @@ type display struct {
 }
 
 func newDisplay(w io.Writer, quiet bool, e *experiment.Experiment) *display {
+	w = beneath(w) // which may be a terminal
 	d := &display{w: w, target: e.Users.Target, unit: e.Users.Unit(), quiet: quiet}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		d.width = 80
@@ -85,7 +87,7 @@ func (d *display) end() {
 // line writes a line that stays.
 func (d *display) line(text string) {
 	d.end()
-	fmt.Fprintln(d.w, text)
+	fmt.Fprintln(d.w, report.Harmless(text))
 }
 
 // transient writes a line that the next one replaces; only on a terminal.
@@ -93,10 +95,7 @@ func (d *display) transient(text string) {
 	if d.width == 0 {
 		return
 	}
-	if runes := []rune(text); len(runes) >= d.width {
-		text = string(runes[:d.width-1])
-	}
-	fmt.Fprint(d.w, "\r\x1b[K"+text)
+	fmt.Fprint(d.w, "\r\x1b[K"+report.Line(text, max(1, d.width-1)))
 	d.live = true
 }
 

@@ -144,7 +144,7 @@ func startGuard(w io.Writer, dir, contextName string) (dismiss func(), err error
 	}
 	cmd := exec.Command(self, "guard", dir, "--context", contextName) //nolint:noctx // it has to outlive this process, let alone its context
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Stderr = w
+	cmd.Stderr = beneath(w) // a file, that needs nobody to pass on what is written
 	pipe, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -20,6 +20,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"sweep/pkg/experiment"
+	"sweep/pkg/report"
 )
 
 // Exit codes, for scripts.
@@ -61,15 +62,15 @@ func execute(ctx context.Context, args []string, c console) int {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &faults):
-		fmt.Fprintln(c.err, faults)
+		fmt.Fprintln(c.err, report.Harmless(faults.Error()))
 		return exitUsage
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(c.err, "sweep:", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		fmt.Fprintln(c.err, "sweep:", report.Harmless(strings.TrimPrefix(err.Error(), errUsage.Error()+": ")))
 		return exitUsage
 	case ctx.Err() != nil:
 		return exitInterrupted // the verb has said what there is to say
 	default:
-		fmt.Fprintln(c.err, "sweep:", err)
+		fmt.Fprintln(c.err, "sweep:", report.Harmless(err.Error()))
 		return exitInstrument
 	}
 }
@@ -101,7 +102,8 @@ func application(c console) *cli.App {
 }
 
 func verbs(c console) []*cli.Command {
-	all := []*cli.Command{initVerb(c), runVerb(c), planVerb(c), reportVerb(c), loadVerb(c), doctorVerb(c), restoreVerb(c), agentVerb(c), guardVerb(c)}
+	h := c.harmless()
+	all := []*cli.Command{initVerb(h), runVerb(h), planVerb(h), reportVerb(c), loadVerb(h), doctorVerb(h), restoreVerb(h), agentVerb(c), guardVerb(c)}
 	for _, v := range all {
 		v.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 			return usagef("%v; see sweep %s --help", err, v.Name)

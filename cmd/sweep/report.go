@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
@@ -17,24 +20,32 @@ import (
 func reportVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:      "report",
-		Usage:     "judge stored measurements again, print the answer and remake the plots",
-		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--objective FILE] [--out DIR]",
+		Usage:     "judge stored measurements again, print the answer and remake the plots; or compare two runs",
+		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--charts] [--objective FILE] [--out DIR]\n   sweep report A B [--format table|markdown|json] [--objective FILE]",
 		Description: "PATH is a run, or a folder of runs: then the newest of each experiment. Starts nothing.\n" +
 			"Another objective leaves the run and its report as they are: what it finds goes to\n" +
 			"report-<digest of the objective> beside that, and says what the data can't carry.\n" +
+			"Two paths, each of one run, are compared: what B carries more or less than A. Writes nothing.\n" +
 			"Example:\n   sweep report results/\n" +
+			"   sweep report results/api/20261123T101500Z results/api/20261201T080000Z\n" +
 			"   echo '{errors: 0.5%, p95: 300ms}' > strict.yaml && sweep report results/ --objective strict.yaml",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print as table, markdown, json or csv"},
+			&cli.BoolFlag{Name: "charts", Usage: "above the table, draw each ramp as text, also where the output is no terminal"},
 			&cli.StringFlag{Name: "objective", Usage: "judge by the objective in `FILE`: {errors: 0.5%, p95: 300ms}, or YAML that has it under objective, such as an experiment"},
 			&cli.StringFlag{Name: "out", Usage: "write the report's files to `DIR` instead of a folder of the run's own"},
 		},
 		Action: func(x *cli.Context) error {
-			path, err := oneArgument(x, "one folder of results")
+			o := reportOptions{format: x.String("format"), charts: x.Bool("charts"), objective: x.String("objective"), out: x.String("out")}
+			if x.Args().Len() == 2 {
+				return compare(c, x.Args().Get(0), x.Args().Get(1), o)
+			}
+			path, err := oneArgument(x, "one folder of results, or two to compare")
 			if err != nil {
 				return err
 			}
-			return reportAll(c, reportOptions{path: path, format: x.String("format"), objective: x.String("objective"), out: x.String("out")})
+			o.path = path
+			return reportAll(c, o)
 		},
 	}
 }
@@ -42,6 +53,7 @@ func reportVerb(c console) *cli.Command {
 type reportOptions struct {
 	path, format   string
 	objective, out string // files and folders, or empty
+	charts         bool   // also where there is no terminal
 }
 
 // formats are the ways to print a run.
@@ -62,6 +74,9 @@ func printReport(w io.Writer, r report.Run, format string) error {
 func reportAll(c console, o reportOptions) error {
 	if _, ok := formats()[o.format]; !ok {
 		return usagef("--format %s: choose table, markdown, json or csv", o.format)
+	}
+	if o.charts && o.format != "table" {
+		return usagef("--charts stand above the table; leave --format %s out", o.format)
 	}
 	runs, err := store.Find(o.path)
 	if err != nil {
@@ -92,12 +107,51 @@ func reportAll(c console, o reportOptions) error {
 		if i > 0 {
 			fmt.Fprintln(c.out)
 		}
-		if err := printReport(c.out, r, o.format); err != nil {
+		if err := o.print(c, r); err != nil {
 			return err
 		}
 		o.tell(c, dir)
 	}
 	return nil
+}
+
+// print prints one run.
+func (o reportOptions) print(c console, r report.Run) error {
+	if err := o.chart(c, r); err != nil {
+		return err
+	}
+	return printReport(c.out, r, o.format)
+}
+
+// chart draws the ramps of a run above its table, where there is a terminal to
+// look at them or they are asked for.
+func (o reportOptions) chart(c console, r report.Run) error {
+	look, terminal := lookOf(c.out)
+	if o.format != "table" || !terminal && !o.charts {
+		return nil
+	}
+	return report.Charts(c.out, r, look) //nolint:wrapcheck // the console's own
+}
+
+// lookOf returns what the terminal behind w can show, and whether there is one.
+// Elsewhere, and where NO_COLOR is set, it is plain ASCII.
+func lookOf(w io.Writer) (look report.Look, terminal bool) {
+	const usual = 80
+	look.Width = usual
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return look, false
+	}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		look.Width = width
+	}
+	kind, locale := os.Getenv("TERM"), cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG"))
+	if os.Getenv("NO_COLOR") == "" && kind != "dumb" {
+		look.Colour = true
+		// The kernel's own terminal has no Braille in its fonts.
+		look.Unicode = kind != "linux" && strings.Contains(strings.ReplaceAll(strings.ToLower(locale), "-", ""), "utf8")
+	}
+	return look, true
 }
 
 // tell says where a report went that isn't where it always is.
@@ -137,8 +191,16 @@ func judgeAgain(r report.Run, o experiment.Objective) report.Run {
 	return r
 }
 
-// writeReport remakes the files of a report in dir.
+// writeReport remakes the files of a report in dir. What put an older answer
+// into force goes where there is none any more.
 func writeReport(r report.Run, dir string) error {
+	if r.Surface.Minimal == nil {
+		for _, name := range report.ApplyFiles() {
+			if err := store.Remove(filepath.Join(dir, name)); err != nil {
+				return fmt.Errorf("writing the report: %w", err)
+			}
+		}
+	}
 	err := report.Write(r, func(name string) (io.WriteCloser, error) {
 		return store.CreateFile(filepath.Join(dir, name))
 	})

@@ -41,12 +41,26 @@ func (s Setting) String() string {
 		parts = append(parts, name+"="+value)
 	}
 	if s.Image != "" {
-		parts = append(parts, "image "+s.Image)
+		parts = append(parts, "image "+told(s.Image))
 	}
 	if n := len(parts); n > 1 {
 		parts = append(parts[:n-2], parts[n-2]+" and "+parts[n-1])
 	}
 	return strings.Join(parts, ", ")
+}
+
+// longestImage is how much of an image's name people are shown.
+const longestImage = 200
+
+// told is an image's name as people are shown it: what can't be one is quoted.
+func told(image string) string {
+	if chars := []rune(image); len(chars) > longestImage {
+		image = string(chars[:longestImage-1]) + "…"
+	}
+	if odd(image, " \"\\") {
+		return strconv.Quote(image)
+	}
+	return image
 }
 
 // odd reports whether a text has any of some characters in it, or one that

@@ -3,6 +3,7 @@ package experiment_test
 import (
 	"encoding/json"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -113,5 +114,19 @@ func TestSettingsOfAFile(t *testing.T) {
 	images := strings.NewReplacer("image: x, ", "", "{cpus: [1], memory: [200M]}", "{cpus: [1, 2], memory: [200M], image: [b, a]}").Replace(minimal("request: {path: /}"))
 	if got := parse(t, images).Images(); len(got) != 2 || got[0] != "a" {
 		t.Errorf("the images are %v", got)
+	}
+}
+
+// People read an image's name as it is, and what can't be one in quotes.
+func TestOddImagesAreQuoted(t *testing.T) {
+	for image, want := range map[string]string{
+		"registry.example.com:5000/team/api@sha256:0123": "image registry.example.com:5000/team/api@sha256:0123",
+		"x\x1b[31m\n|":              `image "x\x1b[31m\n|"`,
+		"\u202eabc":                 `image "\u202eabc"`,
+		strings.Repeat("x", 10_000): "image " + strconv.Quote(strings.Repeat("x", 199)+"…"),
+	} {
+		if got := (experiment.Setting{Image: image}).String(); got != want {
+			t.Errorf("%.40q: %s, want %s", image, got, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/csv"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -99,11 +100,10 @@ func known(x float64) string {
 	return digits(x)
 }
 
-// text keeps a spreadsheet from running text as a formula.
+// text keeps a spreadsheet from running text as a formula: also where it takes
+// another character than the comma for the end of a cell.
 func text(s string) string {
-	s = clean(s, lineLength)
-	if s != "" && strings.ContainsAny(s[:1], "=+-@") {
-		return "'" + s
-	}
-	return s
+	return formula.ReplaceAllString(clean(s, lineLength), "$1'$2")
 }
+
+var formula = regexp.MustCompile(`(^|[;|,])([=+@＝＋－＠-])`)

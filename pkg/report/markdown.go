@@ -19,10 +19,13 @@ func Markdown(w io.Writer, r Run) error {
 	fmt.Fprintf(b, "# %s\n\n**%s**\n\n", escape(clean(r.Surface.Experiment, nameLength)), escape(clean(r.Surface.Answer, lineLength)))
 	r.markdownTable(b)
 	if least := r.least(); least != "" {
-		fmt.Fprintf(b, "\n★ %s\n", escape(least))
+		fmt.Fprintf(b, "\n★ %s\n", escape(clean(least, lineLength)))
 	}
 	for _, line := range r.legend() {
-		fmt.Fprintf(b, "\n%s\n", escape(line))
+		fmt.Fprintf(b, "\n%s\n", escape(clean(line, 2*lineLength)))
+	}
+	if links := r.taken(); links != "" {
+		fmt.Fprintf(b, "\n%s\n", links)
 	}
 	section(b, "Why", r.causes())
 	section(b, "Levels that were held", r.levels())
@@ -32,7 +35,7 @@ func Markdown(w io.Writer, r Run) error {
 	fmt.Fprintf(b, "\nThe same as [PNG](%s.png). All numbers: [%s](%[2]s), [%s](%[3]s).\n", matrixName, CellsFile, SummaryFile)
 	for _, t := range r.trials() {
 		fmt.Fprintf(b, "\n### %s, %s\n\n![the load over time](%s.svg)\n\nThe same as [PNG](%[3]s.png); each second as [HdrHistogram log](%[4]s) and as [Locust writes it](%[5]s).\n",
-			t.Limits, r.started(t), rampName(t), histogramName(t), locustName(t))
+			escape(clean(t.Limits.String(), lineLength)), r.started(t), rampName(t), histogramName(t), locustName(t))
 	}
 	fmt.Fprintf(b, "\n---\n\n%s\n", escape(r.caption()))
 	_, err := io.WriteString(w, b.String())
@@ -84,7 +87,7 @@ func section(b *strings.Builder, title string, items []string) {
 	}
 	fmt.Fprintf(b, "\n## %s\n\n", title)
 	for _, item := range items {
-		fmt.Fprintf(b, "- %s\n", escape(item))
+		fmt.Fprintf(b, "- %s\n", escape(clean(item, 2*lineLength)))
 	}
 }
 

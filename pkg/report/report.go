@@ -53,7 +53,8 @@ func histogramName(t experiment.Trial) string { return t.Slug() + ".hlog" }
 func locustName(t experiment.Trial) string    { return t.Slug() + "_stats_history.csv" }
 
 // Write writes the whole report. It asks create for each file by its name,
-// which has no folder in it, and closes what it gets.
+// which may be in a folder of the report ("apply/kubernetes.yaml"), and closes
+// what it gets.
 func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 	type file struct {
 		name  string
@@ -70,6 +71,11 @@ func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 	draw(matrixName, Matrix(r))
 	for _, t := range r.trials() {
 		draw(rampName(t), Ramp(r, t))
+	}
+	if p := r.provision(); p != nil {
+		for _, f := range applyFiles() {
+			files = append(files, file{f.name, func(w io.Writer) error { return f.write(w, *p) }})
+		}
 	}
 	for _, result := range r.Results {
 		t, s, began := result.Trial, result.Series, result.Loaded

@@ -127,7 +127,8 @@ func TestJSONHasTheContractsFields(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	fields(t, got, "schema", "experiment", "run", "target_users", "cells", "frontier", "minimal", "answer", "warnings")
+	fields(t, got, "schema", "experiment", "run", "target_users", "cells", "frontier", "minimal", "apply", "answer", "warnings")
+	fields(t, got["apply"], "cpus", "memory_bytes", "headroom", "proved")
 	fields(t, got["minimal"], "cpus", "memory_bytes", "price_hour", "price_per_million", "headroom")
 	for _, cell := range got["cells"].([]any) {
 		want := []string{
@@ -210,7 +211,7 @@ func TestWriteTwiceGivesTheSameBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []string{"report.md", "summary.json", "cells.csv", "matrix.svg", "matrix.png"}
+	want := []string{"report.md", "summary.json", "cells.csv", "matrix.svg", "matrix.png", "apply/compose.override.yaml", "apply/kubernetes.yaml", "apply/docker-update.sh"}
 	for _, trial := range []string{"1cpu-200M-1", "2cpu-200M-1", "2cpu-500M-1"} {
 		want = append(want, "ramp-"+trial+".svg", "ramp-"+trial+".png", trial+".hlog", trial+"_stats_history.csv")
 	}

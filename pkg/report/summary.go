@@ -24,6 +24,7 @@ type (
 		Cells       []summaryCell   `json:"cells"`
 		Frontier    []summaryLimits `json:"frontier"`
 		Minimal     *summaryMinimal `json:"minimal"`
+		Apply       *summaryApply   `json:"apply"` // what the files in apply/ grant
 		Answer      string          `json:"answer"`
 		Warnings    []string        `json:"warnings"`
 	}
@@ -108,6 +109,12 @@ type (
 		Headroom        float64 `json:"headroom"`
 		Certificate     string  `json:"certificate,omitempty"`
 	}
+	summaryApply struct {
+		summaryLimits
+
+		Headroom float64 `json:"headroom"` // that is asked for, as a share of the target
+		Proved   bool    `json:"proved"`   // the configuration carried the target and that
+	}
 )
 
 // JSON writes a run's summary as [Schema] says.
@@ -125,16 +132,22 @@ func JSON(w io.Writer, r Run) error {
 	for _, l := range r.Surface.Frontier {
 		s.Frontier = append(s.Frontier, limits(l))
 	}
-	if m := r.Surface.Minimal; m != nil {
-		s.Minimal = &summaryMinimal{limits(m.Limits), m.PriceHour, m.PricePerMillion, m.Headroom, m.Certificate}
+	s.Minimal = r.summaryMinimal()
+	if p := r.provision(); p != nil {
+		s.Apply = &summaryApply{limits(p.limits), headroom, p.proved}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil {
+	if err := writeJSON(w, s); err != nil {
 		return fmt.Errorf("write the summary: %w", err)
 	}
 	return nil
+}
+
+func (r Run) summaryMinimal() *summaryMinimal {
+	m := r.Surface.Minimal
+	if m == nil {
+		return nil
+	}
+	return &summaryMinimal{limits(m.Limits), m.PriceHour, m.PricePerMillion, m.Headroom, m.Certificate}
 }
 
 func (r Run) summarise(c analysis.Cell) summaryCell {

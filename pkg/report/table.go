@@ -29,12 +29,8 @@ func (r Run) columns() []column {
 		{"Last\npass,\n" + r.unit(), right, func(c analysis.Cell) string { return end(c, c.LastPass) }},
 		{"First\nfail,\n" + r.unit(), right, func(c analysis.Cell) string { return end(c, c.FirstFail) }},
 		{"Requests\nso far", right, requests},
-		{"Req/s at\nlast\npass", right, func(c analysis.Cell) string {
-			return level(c.LastPass, func(l analysis.Level) string { return number(l.Throughput) })
-		}},
-		{"p99 at\nlast\npass", right, func(c analysis.Cell) string {
-			return level(c.LastPass, func(l analysis.Level) string { return analysis.Short(l.P99) })
-		}},
+		{"Req/s at\nlast\npass", right, throughput},
+		{"p99 at\nlast\npass", right, p99},
 		{"Peak MiB\n(of limit)", right, peak},
 		{"Price\nper h", right, func(c analysis.Cell) string { return dollars(c.PriceHour) }},
 		{"Cause", left, func(c analysis.Cell) string { return dash(cause(c)) }},
@@ -62,6 +58,15 @@ func level(l *analysis.Level, text func(analysis.Level) string) string {
 		return none
 	}
 	return text(*l)
+}
+
+// throughput and p99 tell of a cell's last pass.
+func throughput(c analysis.Cell) string {
+	return level(c.LastPass, func(l analysis.Level) string { return number(l.Throughput) })
+}
+
+func p99(c analysis.Cell) string {
+	return level(c.LastPass, func(l analysis.Level) string { return analysis.Short(l.P99) })
 }
 
 // ended says how a cell ended, or in brackets what a trusted model says that it
@@ -135,7 +140,7 @@ func Table(w io.Writer, r Run) error {
 			row[0] = "*"
 		}
 		for _, c := range columns {
-			row = append(row, c.text(cell))
+			row = append(row, clean(c.text(cell), lineLength))
 		}
 		if err := table.Append(row); err != nil {
 			return fmt.Errorf("write the table: %w", err)
@@ -145,7 +150,7 @@ func Table(w io.Writer, r Run) error {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	for _, line := range r.beneath() {
-		out.WriteString(line + "\n")
+		out.WriteString(clean(line, 2*lineLength) + "\n")
 	}
 	_, err := io.WriteString(w, trimRight(out.String()))
 	return err

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
@@ -14,33 +13,6 @@ import (
 
 // none stands where there is nothing to tell.
 const none = "-"
-
-// clean makes text from outside (names, a service's last words) fit to be
-// shown: one line, nothing that moves a cursor or turns the writing's
-// direction, at most limit characters.
-func clean(s string, limit int) string {
-	s = strings.Map(func(c rune) rune {
-		switch {
-		case unicode.IsSpace(c):
-			return ' '
-		case c == unicode.ReplacementChar || !unicode.IsPrint(c):
-			return -1
-		default:
-			return c
-		}
-	}, strings.ToValidUTF8(s, ""))
-	s = strings.Join(strings.Fields(s), " ")
-	if chars := []rune(s); len(chars) > limit {
-		return strings.TrimSpace(string(chars[:limit-1])) + "…"
-	}
-	return s
-}
-
-// How much of a text from outside is shown.
-const (
-	nameLength = 60
-	lineLength = 400
-)
 
 // plain turns the names of the file formats into words: "oom_killed" into
 // "OOM-killed", "cpu_bound" into "CPU bound".
@@ -106,7 +78,7 @@ func (r Run) legend() []string {
 	if r.repeated() {
 		out = append(out, "Starts: how many agree with the outcome, of how many that decide it")
 	}
-	return append(append(r.certified(), out...), r.priced()...)
+	return slices.Concat(r.headroomed(), r.certified(), out, r.priced())
 }
 
 // set reports whether cells set something besides their limits.

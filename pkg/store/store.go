@@ -290,6 +290,9 @@ func Latest(root, name string) (*Run, error) {
 	return Open(dirs[len(dirs)-1])
 }
 
+// ErrNone says that there are no results in a folder.
+var ErrNone = errors.New("holds no results; sweep run FILE makes some")
+
 // Find returns the run at path, or the newest run of each experiment below it.
 func Find(path string) ([]*Run, error) {
 	if _, err := os.Stat(path); err != nil {
@@ -321,7 +324,7 @@ func Find(path string) ([]*Run, error) {
 		}
 	}
 	if len(runs) == 0 {
-		return nil, fmt.Errorf("%s holds no results; sweep run FILE makes some", path)
+		return nil, fmt.Errorf("%s %w", path, ErrNone)
 	}
 	return runs, nil
 }
@@ -399,17 +402,18 @@ func (f *File) Close() error {
 		err = syncDir(filepath.Dir(f.path))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", f.path, err), removeQuietly(f.Name()))
+		return errors.Join(fmt.Errorf("writing %s: %w", f.path, err), Remove(f.Name()))
 	}
 	return nil
 }
 
 // Abandon gives the file up.
 func (f *File) Abandon() error {
-	return errors.Join(f.File.Close(), removeQuietly(f.Name()))
+	return errors.Join(f.File.Close(), Remove(f.Name()))
 }
 
-func removeQuietly(path string) error {
+// Remove removes a file, if it is there.
+func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing %s: %w", path, err)
 	}
