@@ -32,9 +32,10 @@ func newResident(t *testing.T) resident {
 		docker(t, "volume", "rm", "--force", name)
 		docker(t, "network", "rm", name, name+"-2")
 	})
-	docker(t, "network", "create", "--subnet", "172.31.200.0/24", name)
+	// Not of the pools from which engines take subnets by themselves.
+	docker(t, "network", "create", "--subnet", "10.213.77.0/24", name)
 	docker(t, "network", "create", name+"-2")
-	docker(t, "create", "--name", name, "--network", name, "--ip", "172.31.200.10", "--network-alias", "web",
+	docker(t, "create", "--name", name, "--network", name, "--ip", "10.213.77.10", "--network-alias", "web",
 		"--publish", "127.0.0.1:18417:8000", "--volume", "/data", "--volume", name+":/named", "--env", "GREETING=hello",
 		"--restart", "unless-stopped", "--memory", "300m", "--label", "sweep.test="+name, "sweep/predictor:dev")
 	docker(t, "network", "connect", "--alias", "second", name+"-2", name)
