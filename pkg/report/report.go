@@ -33,6 +33,7 @@ func (r Run) warnings() []string {
 
 // The names of the files that [Write] makes, besides those of the ramps.
 const (
+	PageFile     = "index.html"
 	MarkdownFile = "report.md"
 	SummaryFile  = "summary.json"
 	CellsFile    = "cells.csv"
@@ -60,6 +61,7 @@ func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 		write func(io.Writer) error
 	}
 	files := []file{
+		{PageFile, func(w io.Writer) error { return HTML(w, r) }},
 		{MarkdownFile, func(w io.Writer) error { return Markdown(w, r) }},
 		{SummaryFile, func(w io.Writer) error { return JSON(w, r) }},
 		{CellsFile, func(w io.Writer) error { return CSV(w, r) }},

@@ -36,6 +36,17 @@ func clean(s string, limit int) string {
 	return s
 }
 
+// printable makes a text of several lines fit to be shown: nothing that moves a
+// cursor or turns the writing's direction.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c != '\n' && (c == unicode.ReplacementChar || !unicode.IsPrint(c)) {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(s, ""))
+}
+
 // How much of a text from outside is shown.
 const (
 	nameLength = 60
