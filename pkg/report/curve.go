@@ -20,7 +20,7 @@ type rung struct {
 	all     measure.Window // all that was seen, as one
 }
 
-const rungs = 60 // at most: one second tells little of a quantile
+const rungs = 50 // at most: one second tells little of a quantile
 
 // climb returns what a ramp saw by the number of users, from the fewest up,
 // whenever that was.
@@ -58,7 +58,7 @@ func climb(ws []measure.Window) []rung {
 // own; what lies between the last pass and the first fail is grey.
 func Curve(r Run, c analysis.Cell) *Picture {
 	p := &Picture{
-		Title:       fmt.Sprintf("%s: %s, by %s", clean(r.Surface.Experiment, nameLength), c.Trial.Limits, r.unit()),
+		Title:       fmt.Sprintf("%s: %s, by %s", clean(r.Surface.Experiment, nameLength), clean(c.Trial.Limits.String(), nameLength), r.unit()),
 		Description: r.bends(c),
 		caption:     r.caption(),
 		width:       rampWidth,

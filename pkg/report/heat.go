@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -42,15 +44,21 @@ func heat(ws []measure.Window) []tile {
 			most = max(most, counts[p])
 		}
 	}
+	slices.SortFunc(order, func(a, b place) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.took, b.took)) })
 	var out []tile
 	for _, p := range order {
 		first, last := p.at*wide, min((p.at+1)*wide, len(ws))-1
 		share := math.Log(float64(counts[p])) / max(math.Log(float64(most)), 1)
-		out = append(out, tile{
+		one := tile{
 			from: ws[first].Start.Seconds(), to: ws[last].End().Seconds(),
 			low: math.Pow(10, float64(p.took)/perDecade), high: math.Pow(10, float64(p.took+1)/perDecade),
 			shade: min(shades-1, int(share*shades)),
-		})
+		}
+		if n := len(out); n > 0 && out[n-1].from == one.from && out[n-1].high == one.low && out[n-1].shade == one.shade {
+			out[n-1].high = one.high // one shape for both
+			continue
+		}
+		out = append(out, one)
 	}
 	return out
 }

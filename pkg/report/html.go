@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/olekukonko/tablewriter/tw"
@@ -119,19 +121,20 @@ func (r Run) page() (page, error) {
 	}
 	p := page{
 		Experiment: printable(string(text)),
-		Title:      clean(r.Surface.Experiment, nameLength), Run: clean(r.ID, nameLength), Answer: clean(r.Surface.Answer, lineLength), Caption: r.caption(),
+		Title:      clean(r.Surface.Experiment, nameLength), Run: clean(r.ID, nameLength), Answer: unbroken(clean(r.Surface.Answer, lineLength)), Caption: r.caption(),
 		Facts: r.facts(), Environment: r.environment(), Legend: r.legend(), Causes: r.failures(),
-		Style: template.CSS(pageStyle), Script: template.JS(pageScript), ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:]), //nolint:gosec // both are this package's own
+		Script: template.JS(pageScript), ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:]), //nolint:gosec // this package's own
 	}
+	w := &wardrobe{names: map[string]string{}}
 	var err error
-	if p.Matrix, err = pictured(Matrix(r), "Which configurations carry the load"); err != nil {
+	if p.Matrix, err = w.pictured(Matrix(r), "Which configurations carry the load"); err != nil {
 		return page{}, err
 	}
 	p.Heads, p.Rows = r.rows()
-	if p.Prices, err = r.prices(); err != nil {
+	if p.Prices, err = r.prices(w); err != nil {
 		return page{}, err
 	}
-	if p.Stories, err = r.stories(); err != nil {
+	if p.Stories, err = r.stories(w); err != nil {
 		return page{}, err
 	}
 	if len(p.Stories) > drawn {
@@ -144,16 +147,40 @@ func (r Run) page() (page, error) {
 			p.Lists = append(p.Lists, l)
 		}
 	}
+	p.Style = template.CSS(pageStyle + w.rules.String()) //nolint:gosec // this package's own, and its pictures'
 	return p, nil
 }
 
+// unbroken keeps a limit on one line with what it limits.
+func unbroken(s string) string { return strings.ReplaceAll(s, " <= ", "\u00a0<=\u00a0") }
+
+// A wardrobe holds the styles of all pictures on a page, each once: they are
+// few, and used thousands of times.
+type wardrobe struct {
+	names map[string]string // classes by styles
+	rules strings.Builder
+}
+
+// class names a style.
+func (w *wardrobe) class(style string) string {
+	name, ok := w.names[style]
+	if !ok {
+		name = "s" + strconv.Itoa(len(w.names))
+		w.names[style] = name
+		w.rules.WriteString("." + name + "{" + style + "}\n")
+	}
+	return name
+}
+
 // pictured returns a picture as a figure without numbers.
-func pictured(p *Picture, label string) (figure, error) {
+func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
 	var b strings.Builder
 	if err := p.WriteSVG(&b); err != nil {
 		return figure{}, err
 	}
-	text := strings.NewReplacer("font-family:"+families+";", "", "font-variant:normal;", "", "font-weight:normal;", "", "font-style:normal;", "", "\n\tstyle", " style").Replace(b.String()) // the page's style says so
+	text := b.String()
+	styles := regexp.MustCompile(`\s+style="([^"]*)"`)
+	text = styles.ReplaceAllStringFunc(text, func(s string) string { return " class=" + w.class(styles.FindStringSubmatch(s)[1]) })
 	width, _ := p.size()
 	const pixel = 0.75                                                                                                    // of points
 	f := figure{Label: label, SVG: template.HTML(text[strings.Index(text, "<svg"):]), Width: int(float64(width) / pixel)} //nolint:gosec // a picture escapes its text
@@ -182,7 +209,7 @@ func (r Run) rows() (heads []value, rows []cellRow) {
 }
 
 func (r Run) head(i int, c analysis.Cell) cellHead {
-	return cellHead{ID: fmt.Sprintf("cell-%d", i+1), Name: clean(c.Trial.Limits.String(), lineLength), Kind: kind(c), Minimal: r.minimal(c)}
+	return cellHead{ID: fmt.Sprintf("cell-%d", i+1), Name: named(c.Trial.Limits), Kind: kind(c), Minimal: r.minimal(c)}
 }
 
 func kind(c analysis.Cell) string {
@@ -210,7 +237,7 @@ func (r Run) failures() []string {
 		if !c.Outcome.Failed() {
 			continue
 		}
-		text := fmt.Sprintf("%s: %s, %s", c.Trial.Limits, r.outcome(c), bracket(c, r.unit()))
+		text := fmt.Sprintf("%s: %s, %s", named(c.Trial.Limits), r.outcome(c), bracket(c, r.unit()))
 		if c.Cause != nil {
 			if why := cause(c); !strings.HasPrefix(r.outcome(c), why) {
 				text += ". Cause: " + why
@@ -229,7 +256,7 @@ func (r Run) facts() []fact {
 		return nil
 	}
 	out := []fact{
-		{"Take", "★ " + clean(m.Limits.String(), lineLength)},
+		{"Take", "★ " + named(m.Limits)},
 		{"Carries", fmt.Sprintf("%.2f × the %s %s asked for", m.Headroom, analysis.Thousands(r.Surface.Target), r.unit())},
 		{"Costs", dollars(m.PriceHour) + " per hour"},
 	}
@@ -241,12 +268,12 @@ func (r Run) facts() []fact {
 
 // prices returns what capacity costs, nil where there are fewer than two cells
 // to hold against each other.
-func (r Run) prices() (*figure, error) {
+func (r Run) prices(w *wardrobe) (*figure, error) {
 	o := newOffers(r)
 	if len(o.all) < 2 {
 		return nil, nil //nolint:nilnil // no figure, and no fault
 	}
-	f, err := pictured(Prices(r), "Price by capacity")
+	f, err := w.pictured(Prices(r), "Price by capacity")
 	if err != nil {
 		return nil, err
 	}

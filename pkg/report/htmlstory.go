@@ -14,7 +14,7 @@ import (
 	"sweep/pkg/measure"
 )
 
-func (r Run) stories() ([]story, error) {
+func (r Run) stories(w *wardrobe) ([]story, error) {
 	var out []story
 	for i, c := range r.Surface.Cells {
 		s := story{cellHead: r.head(i, c), Outcome: r.ended(c), Bracket: bracket(c, r.unit()), Cause: cause(c), Notes: notes(c)}
@@ -33,7 +33,7 @@ func (r Run) stories() ([]story, error) {
 		s.Starts = r.startsOf(c)
 		if i < drawn && c.Measured {
 			var err error
-			if s.Figures, err = r.figures(c); err != nil {
+			if s.Figures, err = r.figures(w, c); err != nil {
 				return nil, err
 			}
 		}
@@ -44,13 +44,13 @@ func (r Run) stories() ([]story, error) {
 
 // figures returns the pictures of a cell: its first start second by second, and
 // how it answers by the load.
-func (r Run) figures(c analysis.Cell) ([]figure, error) {
+func (r Run) figures(w *wardrobe, c analysis.Cell) ([]figure, error) {
 	first := r.result(c.Starts[0].Trial)
 	if first == nil {
 		return nil, nil
 	}
-	name := clean(c.Trial.Limits.String(), lineLength)
-	film, err := pictured(Ramp(r, first.Trial), name+", second by second")
+	name := named(c.Trial.Limits)
+	film, err := w.pictured(Ramp(r, first.Trial), name+", second by second")
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (r Run) figures(c analysis.Cell) ([]figure, error) {
 		return []figure{film}, nil
 	}
 	film.Table = seconds(*first)
-	curve, err := pictured(Curve(r, c), name+", by "+r.unit())
+	curve, err := w.pictured(Curve(r, c), name+", by "+r.unit())
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (r Run) figures(c analysis.Cell) ([]figure, error) {
 
 // mostRows is how many rows the table of a trial has at most: of a longer one
 // each tells of several seconds.
-const mostRows = 150
+const mostRows = 100
 
 // seconds returns what a film shows, in numbers.
 func seconds(res measure.Result) *data {

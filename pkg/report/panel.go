@@ -186,11 +186,11 @@ func (p panel) Plot(c draw.Canvas, axes *plot.Plot) {
 		from, to := vg.Point{X: x(b.from), Y: c.Min.Y}, vg.Point{X: x(b.to), Y: c.Max.Y}
 		fill(c, vg.Rectangle{Min: from, Max: to}, rgb(void))
 	}
-	drawTiles(c, p.heat, x, y)
 	hand{normal, true, rgb(black)}.write(c, c.Min.X, c.Max.Y+7, draw.XLeft, p.heading)
 	for _, t := range axes.Y.Tick.Marker.Ticks(axes.Y.Min, axes.Y.Max) {
 		c.StrokeLine2(pen(grid, 0.75), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
 	}
+	drawTiles(c, p.heat, x, y)
 	for _, m := range p.marks {
 		c.StrokeLine2(m.style, x(m.at), c.Min.Y, x(m.at), c.Max.Y)
 	}

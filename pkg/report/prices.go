@@ -19,7 +19,7 @@ const pricesHeight vg.Length = 330
 func Prices(r Run) *Picture {
 	return &Picture{
 		Title:       clean(r.Surface.Experiment, nameLength) + ": price by capacity",
-		Description: "What each measured configuration costs an hour, by the most " + r.unit() + " that it carried. The steps join those to which no cheaper one carries as much.",
+		Description: "What each measured configuration costs an hour, by the most " + r.unit() + " that it carried: a cross failed there, a disc carried all that was asked, perhaps more. The steps are the least price for so many.",
 		caption:     r.caption(),
 		width:       rampWidth, height: pricesHeight,
 		draw: newOffers(r).draw,
@@ -111,9 +111,10 @@ func (o offers) Plot(c draw.Canvas, p *plot.Plot) {
 		taken = append(taken, vg.Rectangle{Min: at.Sub(vg.Point{X: 6, Y: 6}), Max: at.Add(vg.Point{X: 6, Y: 6})})
 	}
 	for _, a := range o.all {
-		at := vg.Point{X: x(a.carries), Y: y(a.price)}
-		a.draw(c, at)
-		taken = append(taken, a.label(c, at, taken))
+		taken = append(taken, a.label(c, vg.Point{X: x(a.carries), Y: y(a.price)}, taken))
+	}
+	for _, a := range o.all {
+		a.draw(c, vg.Point{X: x(a.carries), Y: y(a.price)})
 	}
 }
 
@@ -145,7 +146,9 @@ func (o offer) draw(c draw.Canvas, at vg.Point) {
 	case o.more:
 		c.DrawGlyphNoClip(draw.GlyphStyle{Color: rgb(ink), Radius: 4.5, Shape: draw.CircleGlyph{}}, at)
 	default:
-		c.DrawGlyphNoClip(draw.GlyphStyle{Color: rgb(ink), Radius: 4.5, Shape: draw.CrossGlyph{}}, at)
+		const arm = 4
+		c.StrokeLine2(pen(ink, 2.5), at.X-arm, at.Y-arm, at.X+arm, at.Y+arm)
+		c.StrokeLine2(pen(ink, 2.5), at.X-arm, at.Y+arm, at.X+arm, at.Y-arm)
 	}
 }
 
@@ -159,7 +162,10 @@ func (o offer) label(c draw.Canvas, at vg.Point, taken []vg.Rectangle) vg.Rectan
 		if step%4 >= 2 {
 			rise = -rise
 		}
-		x := at.X + 26
+		x := at.X + 10
+		if o.more {
+			x += 16 // its arrow
+		}
 		if step%2 == 1 || x+width > c.Max.X+tagWidth/2 {
 			x = at.X - 10 - width
 		}
@@ -168,6 +174,7 @@ func (o offer) label(c draw.Canvas, at vg.Point, taken []vg.Rectangle) vg.Rectan
 			break
 		}
 	}
+	fill(c, inset(box, -1), rgb(white)) // no line runs through a name
 	h.write(c, box.Min.X, box.Min.Y+0.15*small, draw.XLeft, o.name)
 	return box
 }

@@ -35,7 +35,7 @@ func Ramp(r Run, t experiment.Trial) *Picture {
 	}
 	cell := r.judged(t)
 	p := &Picture{
-		Title:       fmt.Sprintf("%s: %s, %s", clean(r.Surface.Experiment, nameLength), t.Limits, r.started(t)),
+		Title:       fmt.Sprintf("%s: %s, %s", clean(r.Surface.Experiment, nameLength), clean(t.Limits.String(), nameLength), r.started(t)),
 		Description: r.story(cell),
 		caption:     r.caption(),
 		width:       rampWidth,

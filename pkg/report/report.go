@@ -61,10 +61,10 @@ func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 		write func(io.Writer) error
 	}
 	files := []file{
-		{PageFile, func(w io.Writer) error { return HTML(w, r) }},
 		{MarkdownFile, func(w io.Writer) error { return Markdown(w, r) }},
 		{SummaryFile, func(w io.Writer) error { return JSON(w, r) }},
 		{CellsFile, func(w io.Writer) error { return CSV(w, r) }},
+		{PageFile, func(w io.Writer) error { return HTML(w, r) }},
 	}
 	draw := func(name string, p *Picture) {
 		files = append(files, file{name + ".svg", p.WriteSVG}, file{name + ".png", p.WritePNG})
