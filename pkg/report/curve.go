@@ -173,7 +173,8 @@ const roomForBounds = 1.5
 // bounded adds what users would make of a service that stays as quick as it is
 // at low load, and what the cell's CPU can do.
 func (r Run) bounded(p panel, c analysis.Cell, steps []rung) panel {
-	top := roomForBounds * p.top()
+	seen := p.top()
+	top := roomForBounds * seen
 	if quickest := r.quickest(c, steps); r.Experiment != nil && !r.open() && quickest > 0 {
 		round := r.Experiment.Users.Wait.Next(0, quickest, 0.5).Seconds()
 		ideal := onRungs("N / (Z + R0)", steps, pen(edge, 1), draw.RingGlyph{}, func(g rung) float64 {
@@ -185,7 +186,8 @@ func (r Run) bounded(p panel, c analysis.Cell, steps []rung) panel {
 		ideal.bare = true
 		p.series = append(p.series, ideal)
 	}
-	if most := r.mostByCPU(c); most > 0 && most <= top {
+	// A bound that was exceeded is none: what was learnt from other cells errs.
+	if most := r.mostByCPU(c); most > 0 && most >= seen && most <= top {
 		p.bounds = append(p.bounds, bound{"CPU limit " + number(most), most})
 	}
 	return p

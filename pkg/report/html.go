@@ -123,7 +123,7 @@ func (r Run) page() (page, error) {
 		Experiment: printable(string(text)),
 		Title:      clean(r.Surface.Experiment, nameLength), Run: clean(r.ID, nameLength), Answer: unbroken(clean(r.Surface.Answer, lineLength)), Caption: r.caption(),
 		Facts: r.facts(), Environment: r.environment(), Legend: r.legend(), Causes: r.failures(),
-		Script: template.JS(pageScript), ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:]), //nolint:gosec // this package's own
+		Script: template.JS(pageScript), ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:]), // this package's own
 	}
 	w := &wardrobe{names: map[string]string{}}
 	var err error
@@ -147,7 +147,7 @@ func (r Run) page() (page, error) {
 			p.Lists = append(p.Lists, l)
 		}
 	}
-	p.Style = template.CSS(pageStyle + w.rules.String()) //nolint:gosec // this package's own, and its pictures'
+	p.Style = template.CSS(pageStyle + w.rules.String()) // this package's own, and its pictures'
 	return p, nil
 }
 
@@ -181,9 +181,10 @@ func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
 	text := b.String()
 	styles := regexp.MustCompile(`\s+style="([^"]*)"`)
 	text = styles.ReplaceAllStringFunc(text, func(s string) string { return " class=" + w.class(styles.FindStringSubmatch(s)[1]) })
+	_, body, _ := strings.Cut(text, "<svg") // without what XML begins with
 	width, _ := p.size()
 	const pixel = 0.75                                                                                                    // of points
-	f := figure{Label: label, SVG: template.HTML(text[strings.Index(text, "<svg"):]), Width: int(float64(width) / pixel)} //nolint:gosec // a picture escapes its text
+	f := figure{Label: label, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text
 	if p.axis != nil {
 		f.Axis, f.End = true, p.axis.end
 		f.From, f.To = p.reach()
@@ -271,7 +272,7 @@ func (r Run) facts() []fact {
 func (r Run) prices(w *wardrobe) (*figure, error) {
 	o := newOffers(r)
 	if len(o.all) < 2 {
-		return nil, nil //nolint:nilnil // no figure, and no fault
+		return nil, nil // no figure, and no fault
 	}
 	f, err := w.pictured(Prices(r), "Price by capacity")
 	if err != nil {

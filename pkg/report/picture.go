@@ -108,10 +108,9 @@ func coarse(svg string) string {
 			if !ok {
 				return d
 			}
-			switch {
-			case part[0] == 'M':
+			if part[0] == 'M' {
 				b.WriteString("M" + tenth(toX) + "," + tenth(toY))
-			default:
+			} else {
 				b.WriteString("l" + tenth(toX-x) + "," + tenth(toY-y))
 			}
 			x, y = toX, toY
