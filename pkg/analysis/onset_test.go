@@ -31,8 +31,10 @@ func TestOnsets(t *testing.T) {
 	windows[11].Errors = map[measure.Class]uint64{measure.Own: 5}
 	got := analysis.Onsets(measure.Result{Trial: experiment.Trial{Limits: limits}, Series: measure.Series{Windows: windows}})
 	want := []analysis.Onset{
-		{What: "CPU at its limit", At: 4 * time.Second}, {What: "often stopped by its CPU limit", At: 5 * time.Second},
-		{What: "memory at its limit", At: 9 * time.Second}, {What: "accept queue full", At: 10 * time.Second},
+		{What: "CPU at its limit", At: 4 * time.Second},
+		{What: "often stopped by its CPU limit", At: 5 * time.Second},
+		{What: "memory at its limit", At: 9 * time.Second},
+		{What: "accept queue full", At: 10 * time.Second},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

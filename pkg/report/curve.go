@@ -20,7 +20,7 @@ type rung struct {
 	all     measure.Window // all that was seen, as one
 }
 
-const rungs = 50 // at most: one second tells little of a quantile
+const rungs = 40 // at most: one second tells little of a quantile
 
 // climb returns what a ramp saw by the number of users, from the fewest up,
 // whenever that was.
@@ -55,7 +55,8 @@ func climb(ws []measure.Window) []rung {
 // Curve draws how a cell answers as its users become more: response times, and
 // throughput beside what so many users would make of a service that stays as
 // quick, and what its CPU can do. The ramp is a line, each hold a point of its
-// own; what lies between the last pass and the first fail is grey.
+// own; what lies between the last pass and the first fail is grey. Seconds that
+// decided nothing aren't in it.
 func Curve(r Run, c analysis.Cell) *Picture {
 	p := &Picture{
 		Title:       fmt.Sprintf("%s: %s, by %s", clean(r.Surface.Experiment, nameLength), clean(c.Trial.Limits.String(), nameLength), r.unit()),
@@ -93,12 +94,17 @@ func (r Run) bends(c analysis.Cell) string {
 	return clean(text, lineLength)
 }
 
-// ramped returns the seconds of a cell's first ramp.
+// ramped returns the seconds of a cell's first ramp, but for those that decided
+// nothing.
 func (r Run) ramped(c analysis.Cell) []measure.Window {
 	for _, v := range c.Starts {
-		if res := r.result(v.Trial); v.Trial.Hold == 0 && res != nil {
-			return res.Series.Windows
+		res := r.result(v.Trial)
+		if v.Trial.Hold > 0 || res == nil {
+			continue
 		}
+		return slices.DeleteFunc(slices.Clone(res.Series.Windows), func(w measure.Window) bool {
+			return slices.ContainsFunc(v.Void, func(s analysis.Stretch) bool { return s.From <= w.Start && w.Start < s.To })
+		})
 	}
 	return nil
 }

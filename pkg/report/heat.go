@@ -22,7 +22,7 @@ type tile struct {
 
 const (
 	shades    = 5   // so few that each is told from the next
-	tilesWide = 60  // at most, over all the time
+	tilesWide = 40  // at most, over all the time
 	perDecade = 6.0 // of response times
 )
 

@@ -179,11 +179,17 @@ func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
 		return figure{}, err
 	}
 	text := b.String()
-	styles := regexp.MustCompile(`\s+style="([^"]*)"`)
-	text = styles.ReplaceAllStringFunc(text, func(s string) string { return " class=" + w.class(styles.FindStringSubmatch(s)[1]) })
+	styles := regexp.MustCompile(`( transform="scale\(1, -1\)")?\s+style="([^"]*)"`)
+	text = styles.ReplaceAllStringFunc(text, func(s string) string {
+		m := styles.FindStringSubmatch(s)
+		if m[1] != "" { // as all upright text has, which would be upside down
+			m[2] += ";transform:scale(1,-1)"
+		}
+		return " class=" + w.class(m[2])
+	})
 	_, body, _ := strings.Cut(text, "<svg") // without what XML begins with
 	width, _ := p.size()
-	const pixel = 0.75                                                                                                    // of points
+	const pixel = 0.75                                                                               // of points
 	f := figure{Label: label, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text
 	if p.axis != nil {
 		f.Axis, f.End = true, p.axis.end

@@ -124,7 +124,7 @@ func busy(w *measure.Window, n int) {
 // Beyond what a browser can bear, pictures stay beside the page, and it says so.
 func TestThePageOfManyCells(t *testing.T) {
 	text := pageText(t, wide(10, 10, 1, 20))
-	if n := strings.Count(text, "<svg"); n != 2+2*drawn {
+	if n := strings.Count(text, "<svg"); n != 2+3*drawn {
 		t.Errorf("%d pictures", n)
 	}
 	if !strings.Contains(text, fmt.Sprintf("The first %d have pictures here", drawn)) || strings.Count(text, `class="story `) != 100 {

@@ -63,7 +63,12 @@ func (r Run) figures(w *wardrobe, c analysis.Cell) ([]figure, error) {
 		return nil, err
 	}
 	curve.Table = steps(r.unit(), climb(r.ramped(c)))
-	return []figure{film, curve}, nil
+	shares, err := w.pictured(Percentiles(r, c), name+", by percentile")
+	if err != nil {
+		return nil, err
+	}
+	shares.Table, shares.Axis = percentileTable(r, c), false
+	return []figure{film, curve, shares}, nil
 }
 
 // mostRows is how many rows the table of a trial has at most: of a longer one
@@ -119,6 +124,24 @@ func steps(unit string, climbed []rung) *data {
 			analysis.Thousands(int(math.Round(g.users))), number(g.seconds), per(g.all.Sent), per(g.all.Answered), per(g.all.Failed()),
 			quantileText(g.all.Response, 0.5), quantileText(g.all.Response, 0.95), quantileText(g.all.Response, 0.99),
 		})
+	}
+	return d
+}
+
+// percentileTable returns a distribution at its best known places, in numbers.
+func percentileTable(r Run, c analysis.Cell) *data {
+	d := &data{Title: "By percentile, in numbers", Heads: []string{"about", "answers", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "p99.9 ms", "longest ms"}}
+	ws := r.ramped(c)
+	for _, l := range []*analysis.Level{c.LastPass, c.FirstFail} {
+		if l == nil {
+			continue
+		}
+		h := withAbout(ws, l.Users)
+		row := []string{users(*l) + " " + r.unit(), analysis.Thousands(int(h.Count()))}
+		for _, q := range []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1} {
+			row = append(row, quantileText(h, q))
+		}
+		d.Rows = append(d.Rows, row)
 	}
 	return d
 }
