@@ -95,16 +95,9 @@ func reportAll(c console, o reportOptions) error {
 		if err := printReport(c.out, r, o.format); err != nil {
 			return err
 		}
-		o.tell(c, dir)
+		fmt.Fprintf(c.err, "\nReport: %s\n", filepath.Join(dir, report.PageFile))
 	}
 	return nil
-}
-
-// tell says where a report went that isn't where it always is.
-func (o reportOptions) tell(c console, dir string) {
-	if o.objective != "" {
-		fmt.Fprintf(c.err, "\nReport: %s\n", dir)
-	}
 }
 
 // readObjectives reads the objective by which each run is to be judged again,

@@ -1,5 +1,5 @@
 // Package report writes what analysis found: as a table for a terminal, as
-// Markdown, CSV and JSON, as pictures. It decides nothing; every judgement in
+// Markdown, CSV and JSON, as pictures, and as one page with all of it. It decides nothing; every judgement in
 // it comes from package analysis.
 //
 // Everything goes to an io.Writer, and the same run gives the same bytes,
