@@ -113,7 +113,7 @@ publish: engine $(if $(filter sweep/fastapi:dev,$(FROM)),fastapi) ## tag an imag
 	@docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' '$(IMAGE)' | grep --fixed-strings "$$(sed -E 's,:[^:/]+$$,,' <<<'$(IMAGE)')@"
 
 .PHONY: servers
-servers: ## make sure that the servers are here which the generator is tested on
+servers: ## make sure that the servers and the browser are here which tests need
 	@.ci/load-tools test
 
 .PHONY: schema

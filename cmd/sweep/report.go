@@ -110,7 +110,7 @@ func reportAll(c console, o reportOptions) error {
 		if err := o.print(c, r); err != nil {
 			return err
 		}
-		o.tell(c, dir)
+		fmt.Fprintf(c.err, "\nReport: %s\n", filepath.Join(dir, report.PageFile))
 	}
 	return nil
 }
@@ -152,13 +152,6 @@ func lookOf(w io.Writer) (look report.Look, terminal bool) {
 		look.Unicode = kind != "linux" && strings.Contains(strings.ReplaceAll(strings.ToLower(locale), "-", ""), "utf8")
 	}
 	return look, true
-}
-
-// tell says where a report went that isn't where it always is.
-func (o reportOptions) tell(c console, dir string) {
-	if o.objective != "" {
-		fmt.Fprintf(c.err, "\nReport: %s\n", dir)
-	}
 }
 
 // readObjectives reads the objective by which each run is to be judged again,

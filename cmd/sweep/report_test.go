@@ -114,7 +114,7 @@ func TestAnotherObjectiveLeavesTheRunAsItIs(t *testing.T) {
 			t.Errorf("exit %d, no %q:\n%s%s", o.code, want, o.out, o.err)
 		}
 	}
-	dir := strings.TrimPrefix(strings.TrimSpace(o.err), "Report: ")
+	dir := filepath.Dir(strings.TrimPrefix(strings.TrimSpace(o.err), "Report: "))
 	if !strings.HasPrefix(dir, run.ReportDir()+"-") {
 		t.Fatalf("it says %q", o.err)
 	}

@@ -452,7 +452,7 @@ func conclude(c console, results *store.Run, asJSON bool) error {
 	if err := printReport(c.out, r, format); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.err, "\nResults: %s\nPlot:    %s\n", results.Dir(), filepath.Join(results.ReportDir(), "matrix.svg"))
+	fmt.Fprintf(c.err, "\nResults: %s\nReport:  %s\n", results.Dir(), filepath.Join(results.ReportDir(), report.PageFile))
 	return nil
 }
 

@@ -21,7 +21,7 @@ const (
 	widest      = 120
 	chartHeight = 8
 	gutter      = 10 // for what stands left of the axis
-	ticks       = 4  // parts of the time axis
+	timeParts   = 4  // parts of the time axis
 )
 
 // Charts draws for a terminal which cells carry how much, and of each cell the

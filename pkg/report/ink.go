@@ -3,6 +3,7 @@ package report
 import (
 	"image/color"
 	"math"
+	"sort"
 	"strings"
 
 	xfont "golang.org/x/image/font"
@@ -123,10 +124,8 @@ func (h hand) fit(s string, width vg.Length) string {
 		return s
 	}
 	chars := []rune(s)
-	for len(chars) > 0 && h.width(string(chars)+"…") > width {
-		chars = chars[:len(chars)-1]
-	}
-	return strings.TrimSpace(string(chars)) + "…"
+	n := sort.Search(len(chars), func(n int) bool { return h.width(string(chars[:n+1])+"…") > width })
+	return strings.TrimSpace(string(chars[:n])) + "…"
 }
 
 // wrap breaks s between words into at most limit lines of at most width; what

@@ -32,10 +32,10 @@ func Markdown(w io.Writer, r Run) error {
 	section(b, "Predicted, not measured", r.foretold())
 	section(b, "To know besides", r.besides())
 	fmt.Fprintf(b, "\n## Pictures\n\n![%s](%s.svg)\n", escape(r.unit()+" carried, by CPUs and memory"), matrixName)
-	fmt.Fprintf(b, "\nThe same as [PNG](%s.png). All numbers: [%s](%[2]s), [%s](%[3]s).\n", matrixName, CellsFile, SummaryFile)
+	fmt.Fprintf(b, "\nThe same as [PNG](%s.png). All numbers: [%s](%[2]s), [%s](%[3]s). All on one page: [%s](%[4]s).\n", matrixName, CellsFile, SummaryFile, PageFile)
 	for _, t := range r.trials() {
 		fmt.Fprintf(b, "\n### %s, %s\n\n![the load over time](%s.svg)\n\nThe same as [PNG](%[3]s.png); each second as [HdrHistogram log](%[4]s) and as [Locust writes it](%[5]s).\n",
-			escape(clean(t.Limits.String(), lineLength)), r.started(t), rampName(t), histogramName(t), locustName(t))
+			escape(named(t.Limits)), r.started(t), rampName(t), histogramName(t), locustName(t))
 	}
 	fmt.Fprintf(b, "\n---\n\n%s\n", escape(r.caption()))
 	_, err := io.WriteString(w, b.String())
@@ -96,7 +96,7 @@ func (r Run) causes() []string {
 	var items []string
 	for _, c := range r.Surface.Cells {
 		if c.Cause != nil {
-			items = append(items, strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", c.Trial.Limits, cause(c), evidence(c)), ": "))
+			items = append(items, strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", named(c.Trial.Limits), cause(c), evidence(c)), ": "))
 		}
 	}
 	return items
@@ -116,7 +116,7 @@ func (r Run) besides() []string {
 	var items []string
 	for _, c := range r.Surface.Cells {
 		for _, note := range notes(c) {
-			items = append(items, fmt.Sprintf("%s: %s", c.Trial.Limits, note))
+			items = append(items, fmt.Sprintf("%s: %s", named(c.Trial.Limits), note))
 		}
 	}
 	for _, warning := range r.warnings() {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -24,6 +23,8 @@ type series struct {
 	xs, ys []float64
 	style  draw.LineStyle
 	glyph  draw.GlyphDrawer
+	alone  bool // each value stands for itself: no line joins them
+	bare   bool // a line without glyphs: it says what could be, not what was seen
 }
 
 // last returns the last value that is known.
@@ -42,25 +43,29 @@ type bound struct {
 	y    float64
 }
 
-// A mark is an instant drawn through all panels.
+// A mark is a place on the shared axis, drawn through all panels.
 type mark struct {
 	name  string
-	at    time.Duration
+	at    float64 // in the axis' unit
 	style draw.LineStyle
 }
 
-// A panel is one of the small plots that share a time axis.
+// A band is a stretch of the shared axis, grey in all panels.
+type band struct{ from, to float64 }
+
+// A panel is one of the small plots that share an axis: of time, or of users.
 type panel struct {
 	heading string
 	empty   string // what to say where there is no data
 	series  []series
 	bounds  []bound
 	log     bool // the values are seconds, on a logarithmic axis
+	heat    []tile
 	marks   []mark
-	void    []analysis.Stretch // seconds that decided nothing
+	bands   []band
 }
 
-// plot returns the panel with its axes, over a time from 0 to end.
+// plot returns the panel with its axes, the shared one from 0 to end.
 func (p panel) plot(end float64, ticks plot.ConstantTicks) *plot.Plot {
 	out := plot.New()
 	out.BackgroundColor = nil
@@ -96,6 +101,10 @@ func (p panel) each(see func(y float64)) {
 	}
 	for _, b := range p.bounds {
 		see(b.y)
+	}
+	for _, t := range p.heat {
+		see(t.low)
+		see(t.high)
 	}
 }
 
@@ -173,22 +182,23 @@ func decade(e int) string {
 // Plot draws the panel's data. It is gonum/plot's interface.
 func (p panel) Plot(c draw.Canvas, axes *plot.Plot) {
 	x, y := axes.Transforms(&c)
-	for _, v := range p.void {
-		from, to := vg.Point{X: x(v.From.Seconds()), Y: c.Min.Y}, vg.Point{X: x(v.To.Seconds()), Y: c.Max.Y}
+	for _, b := range p.bands {
+		from, to := vg.Point{X: x(b.from), Y: c.Min.Y}, vg.Point{X: x(b.to), Y: c.Max.Y}
 		fill(c, vg.Rectangle{Min: from, Max: to}, rgb(void))
 	}
 	hand{normal, true, rgb(black)}.write(c, c.Min.X, c.Max.Y+7, draw.XLeft, p.heading)
 	for _, t := range axes.Y.Tick.Marker.Ticks(axes.Y.Min, axes.Y.Max) {
 		c.StrokeLine2(pen(grid, 0.75), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
 	}
+	drawTiles(c, p.heat, x, y)
 	for _, m := range p.marks {
-		c.StrokeLine2(m.style, x(m.at.Seconds()), c.Min.Y, x(m.at.Seconds()), c.Max.Y)
+		c.StrokeLine2(m.style, x(m.at), c.Min.Y, x(m.at), c.Max.Y)
 	}
 	for _, b := range p.bounds {
 		c.StrokeLine2(boundPen(), c.Min.X, y(b.y), c.Max.X, y(b.y))
 	}
 	place := func(v float64) vg.Length { return y(max(v, axes.Y.Min)) }
-	some := false
+	some := len(p.heat) > 0
 	for _, s := range p.series {
 		s.draw(c, x, place)
 		_, known := s.last()
@@ -213,16 +223,21 @@ func (s series) draw(c draw.Canvas, x, y func(float64) vg.Length) {
 		style.Width /= 2
 	}
 	known := func(i int) bool { return i >= 0 && i < len(s.ys) && !math.IsNaN(s.ys[i]) }
+	if s.alone {
+		every, style.Width = 1, 0
+	}
 	var line []vg.Point
 	for i := range s.xs {
-		if !known(i) {
+		if !known(i) || s.alone {
 			c.StrokeLines(style, line)
 			line = nil
+		}
+		if !known(i) {
 			continue
 		}
 		at := vg.Point{X: x(s.xs[i]), Y: y(s.ys[i])}
 		line = append(line, at)
-		if i%every == every/2 || !known(i-1) && !known(i+1) {
+		if !s.bare && (i%every == every/2 || !known(i-1) && !known(i+1)) {
 			s.drawGlyph(c, at)
 		}
 	}
@@ -230,7 +245,12 @@ func (s series) draw(c draw.Canvas, x, y func(float64) vg.Length) {
 }
 
 func (s series) drawGlyph(c draw.Canvas, at vg.Point) {
-	c.DrawGlyphNoClip(draw.GlyphStyle{Color: s.style.Color, Radius: 2.6, Shape: s.glyph}, at)
+	radius := vg.Length(2.6)
+	if s.alone {
+		radius = 4
+		c.DrawGlyphNoClip(draw.GlyphStyle{Color: rgb(black), Radius: radius + 1, Shape: s.glyph}, at) // an edge
+	}
+	c.DrawGlyphNoClip(draw.GlyphStyle{Color: s.style.Color, Radius: radius, Shape: s.glyph}, at)
 }
 
 // A tag is a name at the right end of its line.
@@ -239,6 +259,17 @@ type tag struct {
 	y     vg.Length // where the line ends, then where the name stands
 	style draw.LineStyle
 	glyph draw.GlyphDrawer
+}
+
+func (s series) tag(y vg.Length) tag {
+	t := tag{s.name, y, s.style, s.glyph}
+	if s.bare {
+		t.glyph = nil
+	}
+	if s.alone {
+		t.style.Width = 0
+	}
+	return t
 }
 
 // label writes the names of lines beside their ends, apart from each other.
@@ -250,7 +281,7 @@ func (p panel) label(c draw.Canvas, y func(float64) vg.Length) {
 	}
 	for _, s := range p.series {
 		if v, known := s.last(); known {
-			tags = append(tags, tag{s.name, y(v), s.style, s.glyph})
+			tags = append(tags, s.tag(y(v)))
 		}
 	}
 	spread(tags, c.Max.Y)

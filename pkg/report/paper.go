@@ -201,12 +201,12 @@ func (p *paper) axis() string {
 // scale writes what text says of instants along the axis.
 func (p *paper) scale(name string, text func(time.Duration) string) string {
 	line := rightAligned(name, gutter-1) + "  "
-	for i := range ticks + 1 {
-		label := text(p.over * time.Duration(i) / ticks)
-		at := gutter + 1 + i*(p.width-1)/ticks
+	for i := range timeParts + 1 {
+		label := text(p.over * time.Duration(i) / timeParts)
+		at := gutter + 1 + i*(p.width-1)/timeParts
 		switch i {
 		case 0:
-		case ticks:
+		case timeParts:
 			at -= len(label) - 1
 		default:
 			at -= len(label) / 2

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"html"
 	"io"
+	"math"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot/vg"
@@ -21,6 +25,18 @@ type Picture struct {
 	caption       string
 	width, height vg.Length // of the drawing alone
 	draw          func(draw.Canvas)
+	axis          *film // whose axis goes across the picture; nil: it has none
+}
+
+// show makes the picture one of panels over an axis.
+func (p *Picture) show(f film) { p.height, p.draw, p.axis = f.height(), f.draw, &f }
+
+// reach returns from where to where, as shares of the picture's width, its axis
+// goes.
+func (p *Picture) reach() (from, to float64) {
+	width, height := p.size()
+	left, right := p.axis.across(p.inner(draw.New(vgsvg.New(width, height))))
+	return float64(left / width), float64(right / width)
 }
 
 // margin is the white around everything.
@@ -44,10 +60,74 @@ func (p *Picture) WriteSVG(w io.Writer) error {
 	// What it has no words for is put into what it wrote.
 	svg = strings.Replace(svg, "<svg ", `<svg role="img" `, 1)
 	svg = strings.Replace(svg, "\n<g ", "\n<title>"+xmlText(p.Title)+"</title>\n<desc>"+xmlText(p.Description)+"</desc>\n<g ", 1)
-	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;", "font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")
-	_, err := io.WriteString(w, svg)
+	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;", "font-family:"+families+";")
+	_, err := io.WriteString(w, fitted(coarse(svg)))
 	return err
 }
+
+// fitted says of each text how long it is in our typeface, so that it is as
+// long in any other that a reader has instead.
+func fitted(svg string) string {
+	texts := regexp.MustCompile(`<text ([^>]*font-weight:(normal|bold);[^>]*font-size:([0-9.]+)px[^>]*)>([^<]+)</text>`)
+	return texts.ReplaceAllStringFunc(svg, func(text string) string {
+		m := texts.FindStringSubmatch(text)
+		size, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			return text
+		}
+		width := hand{size: vg.Length(size), bold: m[2] == "bold"}.width(html.UnescapeString(m[4]))
+		return fmt.Sprintf(`<text textLength="%.1f" lengthAdjust="spacingAndGlyphs" %s>%s</text>`, float64(width), m[1], m[4])
+	})
+}
+
+// families are the typefaces that a picture asks for, the first that is there.
+const families = "'Liberation Sans',Arial,Helvetica,sans-serif"
+
+// coarse rounds the places of lines to a tenth of a point, which nobody sees,
+// and writes each as the way from the one before: that makes a picture a third
+// smaller.
+func coarse(svg string) string {
+	lines := regexp.MustCompile(` d="(M[-0-9.,LMZ]+)"`)
+	arcs, fraction := regexp.MustCompile(` d="[^"]*A[^"]*"`), regexp.MustCompile(`\d+\.\d+`)
+	svg = arcs.ReplaceAllStringFunc(svg, func(d string) string {
+		return fraction.ReplaceAllStringFunc(d, func(x string) string {
+			v, _ := strconv.ParseFloat(x, 64) // it is digits
+			return tenth(int(math.Round(10 * v)))
+		})
+	})
+	places := regexp.MustCompile(`[ML][^MLZ]+|Z`)
+	return lines.ReplaceAllStringFunc(svg, func(d string) string {
+		var b strings.Builder
+		var x, y int
+		for _, part := range places.FindAllString(lines.FindStringSubmatch(d)[1], -1) {
+			if part == "Z" {
+				b.WriteString(part) // what follows begins with a place
+				continue
+			}
+			toX, toY, ok := tenths(part[1:])
+			if !ok {
+				return d
+			}
+			if part[0] == 'M' {
+				b.WriteString("M" + tenth(toX) + "," + tenth(toY))
+			} else {
+				b.WriteString("l" + tenth(toX-x) + "," + tenth(toY-y))
+			}
+			x, y = toX, toY
+		}
+		return ` d="` + b.String() + `"`
+	})
+}
+
+// tenths reads a place in tenths of a point.
+func tenths(place string) (x, y int, ok bool) {
+	across, up, _ := strings.Cut(place, ",")
+	a, errA := strconv.ParseFloat(across, 64)
+	b, errB := strconv.ParseFloat(up, 64)
+	return int(math.Round(10 * a)), int(math.Round(10 * b)), errA == nil && errB == nil
+}
+
+func tenth(n int) string { return strconv.FormatFloat(float64(n)/10, 'f', -1, 64) }
 
 func xmlText(s string) string {
 	var b strings.Builder
@@ -109,5 +189,10 @@ func (p *Picture) drawTo(c draw.Canvas) {
 		y -= captionHand().line()
 		captionHand().write(c, margin, y, draw.XLeft, line)
 	}
-	p.draw(draw.Crop(c, margin, -margin, p.below(), -p.above()))
+	p.draw(p.inner(c))
+}
+
+// inner returns where on c the drawing is.
+func (p *Picture) inner(c draw.Canvas) draw.Canvas {
+	return draw.Crop(c, margin, -margin, p.below(), -p.above())
 }

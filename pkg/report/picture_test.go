@@ -236,7 +236,7 @@ func TestRamp(t *testing.T) {
 			c := cellOf(1, 200, oomKilled())
 			r := runOf("", []measure.Result{res}, c)
 			text := svg(t, Ramp(r, res.Trial))
-			for _, want := range []string{">Users<", ">Requests per second<", ">CPUs<", ">Memory, MiB<", ">p99 limit 1s<", ">limit 200<", ">target 10,000<"} {
+			for _, want := range []string{">Users<", ">Requests per second<", ">CPU, % of the limit of 1<", ">Memory, MiB<", ">p99 limit 1s<", ">limit 200<", ">target 10,000<"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("no %q", want)
 				}
@@ -275,7 +275,7 @@ func TestMarksOfADeath(t *testing.T) {
 }
 
 func TestSecondsThatDecidedNothingAreGrey(t *testing.T) {
-	const legend, panels = ">generator or host limited<", 5
+	const legend, panels = ">generator or host limited<", 6
 	r := reference()
 	grey := func() int { return strings.Count(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), "fill:#EDEDED") }
 	if n := grey(); n != 0 || strings.Contains(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), legend) {

@@ -73,7 +73,7 @@ func (r Run) foretold() []string {
 		if p == nil {
 			continue
 		}
-		line := fmt.Sprintf("%s: not measured, %s", c.Trial.Limits, r.foretells(c))
+		line := fmt.Sprintf("%s: not measured, %s", named(c.Trial.Limits), r.foretells(c))
 		if r.model(c).Trusted {
 			line += fmt.Sprintf(" (%s to %s)", analysis.Thousands(p.Low), analysis.Thousands(p.High))
 		}
@@ -136,13 +136,13 @@ func (r Run) peaks() []string {
 		case s == nil:
 		case s.Refused == "":
 			out = append(out, fmt.Sprintf("%s answers most with about %s requests at a time (%s to %s): %s/s (%s to %s), by the Universal Scalability Law over %d levels",
-				c.Trial.Limits, number(s.Peak.Value), number(s.Peak.Low), number(s.Peak.High),
+				named(c.Trial.Limits), number(s.Peak.Value), number(s.Peak.Low), number(s.Peak.High),
 				number(s.Throughput.Value), number(s.Throughput.Low), number(s.Throughput.High), s.Levels))
 		default:
 			if refused[s.Refused] == nil {
 				whys = append(whys, s.Refused)
 			}
-			refused[s.Refused] = append(refused[s.Refused], c.Trial.Limits.String())
+			refused[s.Refused] = append(refused[s.Refused], named(c.Trial.Limits))
 		}
 	}
 	for _, why := range whys {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
@@ -20,16 +19,15 @@ import (
 // Sizes in the ramp, in points.
 const (
 	rampWidth   vg.Length = 760
-	panelHeight vg.Length = 128
+	panelHeight vg.Length = 112
 	tagWidth    vg.Length = 132 // the names to the right of panels
-	stripHeight vg.Length = 52  // the names of marks above them
-	timeHeight  vg.Length = 34  // the time axis beneath them
+	axisSpace   vg.Length = 34  // the shared axis beneath them
 )
 
 // Ramp draws a trial over time: users, throughput and failures, response
-// times, CPU and memory, one above the other. Marks show where the objective
-// last held, where it first didn't, and when the service died. Seconds that
-// decided nothing are grey.
+// times, CPU and memory, what the kernel and the generator tell, one above the
+// other. Marks show where the objective last held, where it first didn't, what
+// showed first, and when the service died. Seconds that decided nothing are grey.
 func Ramp(r Run, t experiment.Trial) *Picture {
 	res := r.result(t)
 	if res == nil {
@@ -37,7 +35,7 @@ func Ramp(r Run, t experiment.Trial) *Picture {
 	}
 	cell := r.judged(t)
 	p := &Picture{
-		Title:       fmt.Sprintf("%s: %s, %s", clean(r.Surface.Experiment, nameLength), t.Limits, r.started(t)),
+		Title:       fmt.Sprintf("%s: %s, %s", clean(r.Surface.Experiment, nameLength), clean(t.Limits.String(), nameLength), r.started(t)),
 		Description: r.story(cell),
 		caption:     r.caption(),
 		width:       rampWidth,
@@ -46,12 +44,29 @@ func Ramp(r Run, t experiment.Trial) *Picture {
 		p.height, p.draw = panelHeight, func(c draw.Canvas) { drawNothing(c, *res) }
 		return p
 	}
-	f := film{result: *res, marks: r.marks(cell, *res), panels: r.panels(*res)}
+	f := film{axis: "time since the load began", marks: r.marks(cell, *res), panels: r.panels(*res), band: "generator or host limited"}
 	if cell != nil {
-		f.void = cell.Void
+		for _, v := range cell.Void {
+			f.bands = append(f.bands, band{v.From.Seconds(), v.To.Seconds()})
+		}
 	}
-	p.height, p.draw = stripHeight+vg.Length(len(f.panels))*panelHeight+timeHeight, f.draw
+	f.end = length(*res, f.marks)
+	f.ticks = timeTicks(f.end)
+	p.show(f)
 	return p
+}
+
+// length returns the end of the time axis, in seconds.
+func length(res measure.Result, marks []mark) float64 {
+	end := time.Second
+	for _, w := range res.Series.Windows {
+		end = max(end, w.End())
+	}
+	out := end.Seconds()
+	for _, m := range marks {
+		out = max(out, m.at)
+	}
+	return out
 }
 
 // judged returns the cell of t with the verdict of t alone: where a cell was
@@ -102,60 +117,123 @@ func drawNothing(c draw.Canvas, res measure.Result) {
 	hand{large, false, rgb(dim)}.write(c, c.Center().X, c.Center().Y-0.35*large, draw.XCenter, text)
 }
 
-// marks returns the instants that decided a trial, in order.
+// marks returns the instants that decided a trial, and those at which something
+// showed that may tell why, in order.
 func (r Run) marks(c *analysis.Cell, res measure.Result) []mark {
 	var out []mark
 	add := func(what string, l *analysis.Level, style draw.LineStyle) {
 		if l != nil {
-			out = append(out, mark{fmt.Sprintf("%s: %s %s at %.0f s", what, analysis.Thousands(l.Users), r.unit(), l.At.Seconds()), l.At, style})
+			out = append(out, mark{fmt.Sprintf("%s: %s %s at %.0f s", what, analysis.Thousands(l.Users), r.unit(), l.At.Seconds()), l.At.Seconds(), style})
 		}
 	}
 	if t := res.Trial; t.Hold > 0 && r.Experiment != nil {
-		at := r.Experiment.Of(t).Users.Measured()
-		out = append(out, mark{fmt.Sprintf("settled at %.0f s", at.Seconds()), at, pen(dim, 1.5, 1, 2)})
+		at := r.Experiment.Of(t).Users.Measured().Seconds()
+		out = append(out, mark{fmt.Sprintf("settled at %.0f s", at), at, pen(dim, 1.5, 1, 2)})
+	}
+	for _, s := range analysis.Onsets(res) {
+		out = append(out, mark{fmt.Sprintf("%s from %.0f s on", s.What, s.At.Seconds()), s.At.Seconds(), pen(edge, 0.75, 2, 2)})
 	}
 	if c != nil {
 		add("last pass", c.LastPass, pen(green, 1.5, 1.5, 2))
 		add("first fail", c.FirstFail, pen(vermilion, 1.5, 6, 2))
 	}
-	if died := res.Exit.At.Sub(res.Loaded); res.Exit.Died && died >= 0 {
-		out = append(out, mark{fmt.Sprintf("the service died at %.1f s", died.Seconds()), died, pen(black, 1.5)})
+	if died := res.Exit.At.Sub(res.Loaded).Seconds(); res.Exit.Died && died >= 0 {
+		out = append(out, mark{fmt.Sprintf("the service died at %.1f s", died), died, pen(black, 1.5)})
 	}
 	slices.SortStableFunc(out, func(a, b mark) int { return cmp.Compare(a.at, b.at) })
 	return out
 }
 
-// panels returns what is shown of a trial, from the top down.
+// panels returns what is shown of a trial, from the top down. Of what never
+// happened there is none: no failures, no full accept queue.
 func (r Run) panels(res measure.Result) []panel {
-	limits, at := res.Trial.Limits, clock(res.Series.Windows)
-	var quantiles []bound
-	for _, q := range r.Surface.Objective.Quantiles() {
-		quantiles = append(quantiles, bound{q.Name + " limit " + experiment.Duration(q.Limit).String(), q.Limit.Seconds()})
-	}
+	limits, ws := res.Trial.Limits, res.Series.Windows
+	at := clock(ws)
 	load := "Users"
 	if r.open() {
 		load = "Requests per second, as asked for"
 	}
-	return []panel{
+	out := []panel{
 		{heading: load, bounds: []bound{{"target " + analysis.Thousands(r.Surface.Target), float64(r.Surface.Target)}}, series: []series{
 			at.line(r.unit(), pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Users) }),
 		}},
 		{heading: "Requests per second", series: []series{
-			at.line("right answers", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return float64(w.Answered) / w.Length.Seconds() }),
-			at.line("failures", pen(vermilion, 1.5, 4, 2), draw.PyramidGlyph{}, func(w measure.Window) float64 { return float64(w.Failed()) / w.Length.Seconds() }),
+			at.line("asked", pen(dim, 1, 1, 2), draw.PlusGlyph{}, func(w measure.Window) float64 { return perSecond(w, w.Sent) }),
+			at.line("right answers", pen(blue, 2), draw.CircleGlyph{}, func(w measure.Window) float64 { return perSecond(w, w.Answered) }),
 		}},
-		{heading: "Response time, from when a request was due", log: true, empty: "no right answers", bounds: quantiles, series: []series{
+	}
+	if failures := at.failures(); len(failures) > 0 {
+		out = append(out, panel{heading: "Failures per second, by class", series: failures})
+	}
+	out = append(out,
+		panel{heading: "Response time, from when a request was due", log: true, empty: "no right answers", bounds: r.latencyLimits(), series: []series{
 			at.line("p50", pen(blue, 1.5), draw.CircleGlyph{}, quantile(0.5)),
 			at.line("p95", pen(green, 1.5, 5, 2), draw.BoxGlyph{}, quantile(0.95)),
 			at.line("p99", pen(vermilion, 1.5, 2, 2), draw.PyramidGlyph{}, quantile(0.99)),
 		}},
-		{heading: "CPUs", empty: "the engine told nothing", bounds: []bound{{"limit " + limits.CPU.String(), limits.CPU.Float()}}, series: []series{
-			at.line("used", pen(blue, 2), draw.CircleGlyph{}, usage(func(u measure.Usage) float64 { return u.CPU })),
+		panel{heading: "Right answers by response time: the darker, the more", log: true, empty: "no right answers", heat: heat(ws)},
+		panel{heading: "CPU, % of the limit of " + limits.CPU.String(), empty: "the engine told nothing", bounds: []bound{{"limit", 100}}, series: []series{
+			at.line("used", pen(blue, 2), draw.CircleGlyph{}, usage(func(u measure.Usage) float64 { return 100 * u.CPU / limits.CPU.Float() })),
+			at.line("periods stopped", pen(vermilion, 1.5, 2, 2), draw.PyramidGlyph{}, usage(throttled)),
 		}},
-		{heading: "Memory, MiB", empty: "the engine told nothing", bounds: []bound{{"limit " + number(limits.Memory.MiB()), limits.Memory.MiB()}}, series: []series{
+		panel{heading: "Memory, MiB", empty: "the engine told nothing", bounds: []bound{{"limit " + number(limits.Memory.MiB()), limits.Memory.MiB()}}, series: []series{
 			at.line("working set", pen(purple, 2), draw.BoxGlyph{}, usage(func(u measure.Usage) float64 { return u.Memory.MiB() })),
-		}},
+		}})
+	if slices.ContainsFunc(ws, func(w measure.Window) bool { return w.Network != nil && w.Network.ListenOverflows > 0 }) {
+		out = append(out, panel{heading: "Connections per second that found the accept queue full", series: []series{
+			at.line("overflows", pen(vermilion, 1.5), draw.PyramidGlyph{}, func(w measure.Window) float64 {
+				if w.Network == nil {
+					return math.NaN()
+				}
+				return perSecond(w, w.Network.ListenOverflows)
+			}),
+		}})
 	}
+	if slices.ContainsFunc(ws, func(w measure.Window) bool { return w.Lag.Count() > 0 }) {
+		out = append(out, panel{heading: "How late the generator was", log: true, series: []series{
+			at.line("p99 of lag", pen(dim, 1.5), draw.CircleGlyph{}, func(w measure.Window) float64 {
+				if w.Lag.Count() == 0 {
+					return math.NaN()
+				}
+				return w.Lag.Quantile(0.99).Seconds()
+			}),
+		}})
+	}
+	return out
+}
+
+// latencyLimits returns what the objective says of response times.
+func (r Run) latencyLimits() []bound {
+	var out []bound
+	for _, q := range r.Surface.Objective.Quantiles() {
+		out = append(out, bound{q.Name + " limit " + experiment.Duration(q.Limit).String(), q.Limit.Seconds()})
+	}
+	return out
+}
+
+func perSecond(w measure.Window, n uint64) float64 { return float64(n) / w.Length.Seconds() }
+
+// throttled returns the share of periods in which the CPU limit stopped the
+// service, in hundredths.
+func throttled(u measure.Usage) float64 {
+	if u.Throttled == nil {
+		return math.NaN()
+	}
+	return 100 * *u.Throttled
+}
+
+// failures returns a series for each class of failed requests that there were.
+func (ws clock) failures() []series {
+	inks := []uint32{vermilion, blue, purple, green, black, edge, dim}
+	glyphs := []draw.GlyphDrawer{draw.PyramidGlyph{}, draw.CircleGlyph{}, draw.BoxGlyph{}, draw.PlusGlyph{}, draw.CrossGlyph{}, draw.RingGlyph{}, draw.SquareGlyph{}}
+	var out []series
+	for i, class := range measure.Classes() {
+		if slices.ContainsFunc(ws, func(w measure.Window) bool { return w.Errors[class] > 0 }) {
+			out = append(out, ws.line(string(class), pen(inks[i], 1.5, vg.Length(7-i), 2), glyphs[i],
+				func(w measure.Window) float64 { return perSecond(w, w.Errors[class]) }))
+		}
+	}
+	return out
 }
 
 // A clock makes series of the windows that have ended.
@@ -191,111 +269,4 @@ func usage(value func(measure.Usage) float64) func(measure.Window) float64 {
 		}
 		return value(*w.Usage)
 	}
-}
-
-// A film is a trial's panels over their time axis.
-type film struct {
-	result measure.Result
-	marks  []mark
-	void   []analysis.Stretch // seconds that decided nothing
-	panels []panel
-}
-
-// end returns the end of the time axis, in seconds.
-func (f film) end() float64 {
-	end := time.Second
-	for _, w := range f.result.Series.Windows {
-		end = max(end, w.End())
-	}
-	for _, m := range f.marks {
-		end = max(end, m.at)
-	}
-	return end.Seconds()
-}
-
-func (f film) draw(c draw.Canvas) {
-	end := f.end()
-	ticks := timeTicks(end)
-	plots := make([][]*plot.Plot, len(f.panels))
-	for i, p := range f.panels {
-		p.marks, p.void = f.marks, f.void
-		shown := ticks
-		if i < len(f.panels)-1 {
-			shown = unlabelled(ticks)
-		}
-		plots[i] = []*plot.Plot{p.plot(end, shown)}
-	}
-	// The room between tiles is for the headings.
-	tiles := draw.Tiles{Rows: len(f.panels), Cols: 1, PadTop: stripHeight, PadY: 24, PadRight: tagWidth, PadBottom: 1.6 * small}
-	canvases := plot.Align(plots, tiles, c)
-	for i := range plots {
-		plots[i][0].Draw(canvases[i][0])
-	}
-	f.drawMarks(plots[0][0].DataCanvas(canvases[0][0]), c.Rectangle, end)
-	area := plots[len(plots)-1][0].DataCanvas(canvases[len(plots)-1][0])
-	hand{small, false, rgb(dim)}.write(c, area.Center().X, c.Min.Y, draw.XCenter, "time since the load began")
-	if len(f.void) > 0 {
-		f.drawVoid(c, area.Max.X)
-	}
-}
-
-// drawVoid says what the grey of some seconds means, beneath the panels.
-func (f film) drawVoid(c draw.Canvas, left vg.Length) {
-	const side = small
-	at := vg.Point{X: left + 8, Y: c.Min.Y - 0.15*side}
-	box := vg.Rectangle{Min: at, Max: at.Add(vg.Point{X: side, Y: side})}
-	fill(c, box, rgb(void))
-	outline(c, box, pen(edge, 0.5))
-	hand{small, false, rgb(black)}.write(c, box.Max.X+5, c.Min.Y, draw.XLeft, "generator or host limited")
-}
-
-// drawMarks names the marks above the first panel, each in a row of its own,
-// with its line up to it. All names stand on one side of their lines, and rows
-// are in such an order that no line runs through another's name.
-func (f film) drawMarks(area draw.Canvas, whole vg.Rectangle, end float64) {
-	h := hand{small, false, rgb(black)}
-	const (
-		gap          = 5
-		aboveHeading = 20 // so that no line runs through the first panel's heading
-	)
-	at := func(m mark) vg.Length { return area.X(m.at.Seconds() / end) }
-	leftwards := slices.ContainsFunc(f.marks, func(m mark) bool { return at(m)+h.width(m.name)+gap > whole.Max.X })
-	for i, m := range f.marks {
-		x, row := at(m), i
-		if leftwards {
-			row = len(f.marks) - 1 - i
-		}
-		y := whole.Max.Y - vg.Length(row+1)*h.line()
-		area.StrokeLine2(m.style, x, area.Max.Y+aboveHeading, x, y-1)
-		if leftwards && x-h.width(m.name)-gap > area.Min.X {
-			h.write(area, x-gap, y, draw.XRight, m.name)
-		} else {
-			h.write(area, x+gap, y, draw.XLeft, m.name)
-		}
-	}
-}
-
-// timeTicks returns round ticks from 0 to end, in seconds.
-func timeTicks(end float64) plot.ConstantTicks {
-	const intervals = 8
-	step := roundStep(end / intervals)
-	unit, size := " s", 1.0
-	if end > 5*60 {
-		unit, size = " min", 60
-		step = 60 * max(1, roundStep(end/60/intervals))
-	}
-	var ticks plot.ConstantTicks
-	for i := 0; float64(i)*step <= end*(1+1e-9); i++ {
-		x := float64(i) * step
-		ticks = append(ticks, plot.Tick{Value: x, Label: number(x/size) + unit})
-	}
-	return ticks
-}
-
-func unlabelled(ticks plot.ConstantTicks) plot.ConstantTicks {
-	out := make(plot.ConstantTicks, len(ticks))
-	for i, t := range ticks {
-		out[i].Value = t.Value
-	}
-	return out
 }

@@ -1,5 +1,5 @@
 // Package report writes what analysis found: as a table for a terminal, as
-// Markdown, CSV and JSON, as pictures. It decides nothing; every judgement in
+// Markdown, CSV and JSON, as pictures, and as one page with all of it. It decides nothing; every judgement in
 // it comes from package analysis.
 //
 // Everything goes to an io.Writer, and the same run gives the same bytes,
@@ -33,6 +33,7 @@ func (r Run) warnings() []string {
 
 // The names of the files that [Write] makes, besides those of the ramps.
 const (
+	PageFile     = "index.html"
 	MarkdownFile = "report.md"
 	SummaryFile  = "summary.json"
 	CellsFile    = "cells.csv"
@@ -64,6 +65,7 @@ func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 		{MarkdownFile, func(w io.Writer) error { return Markdown(w, r) }},
 		{SummaryFile, func(w io.Writer) error { return JSON(w, r) }},
 		{CellsFile, func(w io.Writer) error { return CSV(w, r) }},
+		{PageFile, func(w io.Writer) error { return HTML(w, r) }},
 	}
 	draw := func(name string, p *Picture) {
 		files = append(files, file{name + ".svg", p.WriteSVG}, file{name + ".png", p.WritePNG})

@@ -211,7 +211,7 @@ func TestWriteTwiceGivesTheSameBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []string{"report.md", "summary.json", "cells.csv", "matrix.svg", "matrix.png", "apply/compose.override.yaml", "apply/kubernetes.yaml", "apply/docker-update.sh"}
+	want := []string{"report.md", "summary.json", "cells.csv", "index.html", "matrix.svg", "matrix.png", "apply/compose.override.yaml", "apply/kubernetes.yaml", "apply/docker-update.sh"}
 	for _, trial := range []string{"1cpu-200M-1", "2cpu-200M-1", "2cpu-500M-1"} {
 		want = append(want, "ramp-"+trial+".svg", "ramp-"+trial+".png", trial+".hlog", trial+"_stats_history.csv")
 	}

@@ -166,7 +166,7 @@ func (r Run) beneath() []string {
 	lines = append(lines, r.legend()...)
 	for _, c := range r.Surface.Cells {
 		for _, note := range notes(c) {
-			lines = append(lines, fmt.Sprintf("%s: %s", c.Trial.Limits, note))
+			lines = append(lines, fmt.Sprintf("%s: %s", named(c.Trial.Limits), note))
 		}
 	}
 	for _, warning := range r.warnings() {

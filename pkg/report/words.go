@@ -30,7 +30,7 @@ func (r Run) outcome(c analysis.Cell) string {
 			if c.Breach.Objective == "alive" {
 				return "stopped answering"
 			}
-			return c.Breach.Objective + " breached"
+			return clean(c.Breach.Objective, nameLength) + " breached"
 		}
 	case analysis.Crashed:
 		if res := r.result(c.Trial); res != nil {
@@ -52,9 +52,9 @@ func inferred(c analysis.Cell) string { return "(" + string(c.Inferred) + ")" }
 // follows says from which cell it follows.
 func follows(c analysis.Cell) string {
 	if c.Inferred == analysis.InferredPassed {
-		return "not measured: the smaller " + c.From.String() + " passed"
+		return "not measured: the smaller " + named(c.From) + " passed"
 	}
-	return "not measured: the bigger " + c.From.String() + " failed"
+	return "not measured: the bigger " + named(c.From) + " failed"
 }
 
 // legend explains what the tables show only where something isn't plain.
@@ -85,6 +85,9 @@ func (r Run) legend() []string {
 func (r Run) set() bool {
 	return slices.ContainsFunc(r.Surface.Cells, func(c analysis.Cell) bool { return c.Trial.Limits.Setting() != experiment.Setting{} })
 }
+
+// named names a cell.
+func named(l experiment.Limits) string { return clean(l.String(), lineLength) }
 
 // setting names what a cell sets besides its limits.
 func setting(c analysis.Cell) string {
@@ -191,7 +194,7 @@ func (r Run) levels() []string {
 	var items []string
 	for _, c := range r.Surface.Cells {
 		if text := held(c); text != "" {
-			items = append(items, fmt.Sprintf("%s: %s %s", c.Trial.Limits, text, r.unit()))
+			items = append(items, fmt.Sprintf("%s: %s %s", named(c.Trial.Limits), text, r.unit()))
 		}
 	}
 	return items
@@ -215,7 +218,7 @@ func (r Run) least() string {
 	if m.PricePerMillion > 0 {
 		price += ", " + fine(m.PricePerMillion) + " per million answers"
 	}
-	return fmt.Sprintf("minimal viable: %s, %s, %.2f times the %s asked for", m.Limits, price, m.Headroom, r.unit())
+	return fmt.Sprintf("minimal viable: %s, %s, %.2f times the %s asked for", named(m.Limits), price, m.Headroom, r.unit())
 }
 
 // certified says on what it rests that the minimal configuration is the least,

@@ -1,0 +1,222 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+func (r Run) stories(w *wardrobe) ([]story, error) {
+	var out []story
+	for i, c := range r.Surface.Cells {
+		s := story{cellHead: r.head(i, c), Outcome: r.ended(c), Bracket: bracket(c, r.unit()), Cause: cause(c), Notes: notes(c)}
+		s.Sign = signOf(s.Kind)
+		if text := r.foretells(c); text != "" {
+			s.Notes = append(s.Notes, text)
+		}
+		if c.Cause != nil {
+			for _, e := range c.Cause.Evidence {
+				s.Evidence = append(s.Evidence, clean(e, lineLength))
+			}
+			if by := c.Cause.ConfirmedBy; by != "" {
+				s.Evidence = append(s.Evidence, "confirmed by "+clean(by, lineLength))
+			}
+		}
+		s.Starts = r.startsOf(c)
+		if i < drawn && c.Measured {
+			var err error
+			if s.Figures, err = r.figures(w, c); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// figures returns the pictures of a cell: its first start second by second, and
+// how it answers by the load.
+func (r Run) figures(w *wardrobe, c analysis.Cell) ([]figure, error) {
+	first := r.result(c.Starts[0].Trial)
+	if first == nil {
+		return nil, nil
+	}
+	name := named(c.Trial.Limits)
+	film, err := w.pictured(Ramp(r, first.Trial), name+", second by second")
+	if err != nil {
+		return nil, err
+	}
+	if len(first.Series.Windows) == 0 {
+		return []figure{film}, nil
+	}
+	film.Table = seconds(*first)
+	curve, err := w.pictured(Curve(r, c), name+", by "+r.unit())
+	if err != nil {
+		return nil, err
+	}
+	curve.Table = steps(r.unit(), climb(r.ramped(c)))
+	shares, err := w.pictured(Percentiles(r, c), name+", by percentile")
+	if err != nil {
+		return nil, err
+	}
+	shares.Table, shares.Axis = percentileTable(r, c), false
+	return []figure{film, curve, shares}, nil
+}
+
+// mostRows is how many rows the table of a trial has at most: of a longer one
+// each tells of several seconds.
+const mostRows = 100
+
+// seconds returns what a film shows, in numbers.
+func seconds(res measure.Result) *data {
+	ws := res.Series.Windows
+	each := (len(ws) + mostRows - 1) / mostRows
+	d := &data{Title: "Second by second, in numbers", Heads: []string{
+		"s", "users", "asked/s", "right/s", "failed/s", "p50 ms", "p95 ms", "p99 ms", "CPU %", "stopped %", "MiB", "overflows/s", "lag p99 ms",
+	}}
+	if each > 1 {
+		d.Title = fmt.Sprintf("Every %d seconds, in numbers", each)
+	}
+	for some := range slices.Chunk(ws, each) {
+		all := measure.Window{Start: some[0].Start}
+		for _, w := range some {
+			all.Merge(w)
+		}
+		if all.Length > 0 {
+			d.Rows = append(d.Rows, secondsRow(res.Trial.Limits, all))
+		}
+	}
+	return d
+}
+
+func secondsRow(limits experiment.Limits, w measure.Window) []string {
+	row := []string{
+		number(w.End().Seconds()), analysis.Thousands(w.Users),
+		number(perSecond(w, w.Sent)), number(perSecond(w, w.Answered)), number(perSecond(w, w.Failed())),
+		quantileText(w.Response, 0.5), quantileText(w.Response, 0.95), quantileText(w.Response, 0.99),
+	}
+	if u := w.Usage; u != nil {
+		row = append(row, number(100*u.CPU/limits.CPU.Float()), told(throttled(*u)), number(u.Memory.MiB()))
+	} else {
+		row = append(row, none, none, none)
+	}
+	overflows := math.NaN()
+	if w.Network != nil {
+		overflows = perSecond(w, w.Network.ListenOverflows)
+	}
+	return append(row, told(overflows), quantileText(w.Lag, 0.99))
+}
+
+// steps returns what a curve shows of a ramp, in numbers.
+func steps(unit string, climbed []rung) *data {
+	d := &data{Title: "By " + unit + ", in numbers", Heads: []string{unit, "seconds", "asked/s", "right/s", "failed/s", "p50 ms", "p95 ms", "p99 ms"}}
+	for _, g := range climbed {
+		per := func(n uint64) string { return number(float64(n) / g.seconds) }
+		d.Rows = append(d.Rows, []string{
+			analysis.Thousands(int(math.Round(g.users))), number(g.seconds), per(g.all.Sent), per(g.all.Answered), per(g.all.Failed()),
+			quantileText(g.all.Response, 0.5), quantileText(g.all.Response, 0.95), quantileText(g.all.Response, 0.99),
+		})
+	}
+	return d
+}
+
+// percentileTable returns a distribution at its best known places, in numbers.
+func percentileTable(r Run, c analysis.Cell) *data {
+	d := &data{Title: "By percentile, in numbers", Heads: []string{"about", "answers", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "p99.9 ms", "longest ms"}}
+	ws := r.ramped(c)
+	for _, l := range []*analysis.Level{c.LastPass, c.FirstFail} {
+		if l == nil {
+			continue
+		}
+		h := withAbout(ws, l.Users)
+		row := []string{users(*l) + " " + r.unit(), analysis.Thousands(int(h.Count()))}
+		for _, q := range []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1} {
+			row = append(row, quantileText(h, q))
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	return d
+}
+
+// told writes a number, or that there is none.
+func told(x float64) string {
+	if math.IsNaN(x) {
+		return none
+	}
+	return number(x)
+}
+
+func quantileText(h measure.Histogram, q float64) string {
+	if h.Count() == 0 {
+		return none
+	}
+	return number(milliseconds(h.Quantile(q)))
+}
+
+// startsOf returns what each start of a cell told, where it was started more
+// than once.
+func (r Run) startsOf(c analysis.Cell) *data {
+	if len(c.Starts) < 2 {
+		return nil
+	}
+	d := &data{Title: "Each start", Heads: []string{"start", "outcome", "last pass", "first fail", "req/s", "p99", "cause"}}
+	for _, v := range c.Starts {
+		one := analysis.Cell{Verdict: v, Measured: true, Proved: true}
+		d.Rows = append(d.Rows, []string{
+			r.started(v.Trial), r.outcome(one), level(v.LastPass, users), level(v.FirstFail, users),
+			level(v.LastPass, func(l analysis.Level) string { return number(l.Throughput) }),
+			level(v.LastPass, func(l analysis.Level) string { return analysis.Short(l.P99) }), dash(cause(one)),
+		})
+	}
+	return d
+}
+
+// environment returns what a run was made with, as far as it is recorded.
+func (r Run) environment() []fact {
+	m := r.Manifest
+	host := m.Host
+	var out []fact
+	add := func(name, text string) {
+		if text = clean(text, lineLength); text != "" {
+			out = append(out, fact{name, text})
+		}
+	}
+	add("Run", r.ID)
+	if !m.Began.IsZero() {
+		add("Began", m.Began.UTC().Format(time.RFC3339))
+	}
+	add("sweep", m.Version)
+	if host.CPUs > 0 {
+		add("Host", fmt.Sprintf("%d CPUs, %s MiB, %s, %s, kernel %s", host.CPUs, number(math.Floor(host.Memory.MiB())), host.Architecture, host.OS, host.Kernel))
+	}
+	if host.Engine != "" {
+		add("Engine", fmt.Sprintf("%s, API %s, control groups version %s", host.Engine, host.API, host.CgroupVersion))
+	}
+	if m.ImageID != "" {
+		add("Image", strings.Join(append([]string{m.Image, m.ImageID}, m.Digests...), " "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Images)) {
+		add("Image", strings.Join(append([]string{name, m.Images[name].ID}, m.Images[name].Digests...), " "))
+	}
+	add("Containers made from", m.Blueprint)
+	if len(m.Placement.Service) > 0 {
+		add("Cores", fmt.Sprintf("service %v, generator %v", m.Placement.Service, m.Placement.Generator))
+	}
+	if m.Seed != 0 {
+		add("Seed", strconv.FormatInt(m.Seed, 10))
+	}
+	if e := r.Experiment; e != nil {
+		add("Load", strings.Join(pace(e.Users), ", "))
+	}
+	add("Objective", r.Surface.Objective.String())
+	add("Prices", strings.TrimPrefix(strings.Join(r.priced(), ""), "prices: "))
+	return out
+}
