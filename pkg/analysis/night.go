@@ -1,0 +1,162 @@
+package analysis
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
+)
+
+// NightSchema names the format of a [Night].
+const NightSchema = "sweep.night/v1"
+
+// Night is what one nightly check found: one line of the history. It is a
+// judgement, kept because its measurements needn't be.
+type Night struct {
+	Schema     string            `json:"schema"` // NightSchema
+	Time       time.Time         `json:"time"`   // at which the check began
+	Run        string            `json:"run"`    // as in the results' folder
+	Version    string            `json:"version"`
+	Experiment string            `json:"experiment"`
+	Question   string            `json:"question"` // digest of what makes a measurement different
+	Host       Machine           `json:"host"`
+	ImageID    string            `json:"image_id"`
+	Verdict    NightVerdict      `json:"verdict"`
+	Reason     string            `json:"reason,omitempty"`  // why it isn't Holds
+	Minimal    experiment.Limits `json:"minimal"`           // the cell that was checked
+	Target     int               `json:"target_users"`      // users or requests a second
+	Cells      []NightCell       `json:"cells"`             // those that were run
+	Metrics    *NightMetrics     `json:"metrics,omitempty"` // at Minimal; nil where no start counted
+	Trials     int               `json:"trials"`            // starts that were made
+	Seconds    float64           `json:"seconds"`           // that the check took
+}
+
+// NightVerdict is what a night says of the capacity.
+type NightVerdict string
+
+// What a night can say. An inconclusive one says nothing of the service: the
+// host was another, or it or the generator was the limit.
+const (
+	Holds             NightVerdict = "holds"
+	Regressed         NightVerdict = "regressed"
+	NightInconclusive NightVerdict = "inconclusive"
+)
+
+// NightCell is the bracket of a cell's capacity, both ends really run.
+type NightCell struct {
+	Limits    experiment.Limits `json:"limits"`
+	Outcome   Outcome           `json:"outcome"`
+	LastPass  *int              `json:"last_pass"`  // users; null where none passed
+	FirstFail *int              `json:"first_fail"` // users; null where none failed
+	Proved    bool              `json:"proved"`     // holds, not only a ramp, say so
+}
+
+// NightMetrics are the medians of a night's starts at the target. What isn't
+// known is 0.
+type NightMetrics struct {
+	Throughput           float64 `json:"throughput,omitempty"` // right answers a second
+	P99                  float64 `json:"p99_ms,omitempty"`
+	CPUSecondsPerRequest float64 `json:"cpu_seconds_per_request,omitempty"`
+	PeakMemory           float64 `json:"peak_memory_bytes,omitempty"`
+	Starts               int     `json:"starts"` // that count
+}
+
+// Machine is what a measurement was made on: what is told apart by Fingerprint
+// measures differently.
+type Machine struct {
+	Fingerprint string `json:"fingerprint"` // eight hexadecimal digits
+	Words       string `json:"words"`       // the same for people
+}
+
+// MachineOf returns the fingerprint of a host. Memory is told to the next GiB,
+// kernel and engine to their minor version: machines of one kind, and one that
+// was patched, are the same.
+func MachineOf(h measure.Host) Machine {
+	if h.CPUs == 0 {
+		return Machine{"unknown", "the engine doesn't tell"}
+	}
+	gib := int(math.Ceil(h.Memory.MiB() / 1024))
+	words := fmt.Sprintf("%d CPUs, %d GiB, %s, Linux %s, cgroup %s, engine %s",
+		h.CPUs, gib, h.Architecture, minor(h.Kernel), h.CgroupVersion, minor(h.Engine))
+	sum := sha256.Sum256([]byte(words))
+	return Machine{hex.EncodeToString(sum[:4]), words}
+}
+
+// minor returns the first two numbers of a version: 6.18 of 6.18.44-generic.
+func minor(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// NightCells returns the brackets of those cells that were run.
+func NightCells(cells []Cell) []NightCell {
+	out := []NightCell{}
+	users := func(l *Level) *int {
+		if l == nil {
+			return nil
+		}
+		return new(l.Users)
+	}
+	for _, c := range cells {
+		if c.Measured {
+			out = append(out, NightCell{c.Trial.Limits, c.Outcome, users(c.LastPass), users(c.FirstFail), c.Proved})
+		}
+	}
+	return out
+}
+
+// Check says what keeps a night from being one, or nothing.
+func (n Night) Check() error {
+	switch {
+	case n.Schema != NightSchema:
+		return fmt.Errorf("has the format %q; this sweep reads %q", n.Schema, NightSchema)
+	case n.Experiment == "":
+		return errors.New("names no experiment")
+	case n.Time.IsZero() || n.Time.Year() > 9999:
+		return errors.New("has no time")
+	case !isCell(n.Minimal) || slices.ContainsFunc(n.Cells, func(c NightCell) bool { return !isCell(c.Limits) }):
+		return errors.New("has a cell without limits")
+	case n.Verdict != Holds && n.Verdict != Regressed && n.Verdict != NightInconclusive:
+		return fmt.Errorf("has the verdict %q, not %s, %s or %s", n.Verdict, Holds, Regressed, NightInconclusive)
+	}
+	numbers := []float64{n.Seconds, float64(n.Target), float64(n.Trials)}
+	if m := n.Metrics; m != nil {
+		numbers = append(numbers, m.Throughput, m.P99, m.CPUSecondsPerRequest, m.PeakMemory, float64(m.Starts))
+	}
+	for _, c := range n.Cells {
+		for _, users := range []*int{c.LastPass, c.FirstFail} {
+			if users != nil {
+				numbers = append(numbers, float64(*users))
+			}
+		}
+	}
+	for _, x := range numbers {
+		if x < 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Errorf("has the number %g", x)
+		}
+	}
+	return nil
+}
+
+func isCell(l experiment.Limits) bool { return l.CPU > 0 && l.Memory > 0 }
+
+// Valid reports whether a night says anything of the service.
+func (n Night) Valid() bool { return n.Verdict != NightInconclusive }
+
+// Capacity returns the bracket of the cell that was checked, or nil where it
+// wasn't run.
+func (n Night) Capacity() *NightCell {
+	for i := range n.Cells {
+		if n.Cells[i].Limits == n.Minimal {
+			return &n.Cells[i]
+		}
+	}
+	return nil
+}
