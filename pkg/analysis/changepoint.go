@@ -11,14 +11,14 @@ import (
 // told to people; nothing is gated by it.
 const (
 	changeWindow   = 50 // nights that are looked at together; windows follow each other by half of it
-	proposedPValue = 10 * changePValue
+	proposedPValue = 10 * ChangePValue
 
 	// A change that is kept is at most so likely to be chance. Theirs is 0.001;
 	// but where to split was chosen so that both sides differ, and with 0.001
 	// nearly 3 % of series of 60 nights without any change had one, with this 0.2 %.
-	changePValue = 0.0003
+	ChangePValue = 0.0003
 
-	changeMagnitude = 0.05 // the least that medians differ by, as a share
+	ChangeMagnitude = 0.05 // the least that medians differ by, as a share
 )
 
 // Change is where a series began to be another.
@@ -133,9 +133,9 @@ func keepChanges(series []float64, at []int) []Change {
 			return nil
 		}
 		weakest := slices.MaxFunc(changes, func(a, b Change) int { return cmp.Compare(a.PValue, b.PValue) })
-		if weakest.PValue <= changePValue {
+		if weakest.PValue <= ChangePValue {
 			weakest = slices.MinFunc(changes, func(a, b Change) int { return cmp.Compare(a.magnitude(), b.magnitude()) })
-			if weakest.magnitude() >= changeMagnitude {
+			if weakest.magnitude() >= ChangeMagnitude {
 				return changes
 			}
 		}

@@ -93,7 +93,7 @@ func TestASingleNightIsNoChange(t *testing.T) {
 
 func TestAChangeTellsItsMedians(t *testing.T) {
 	got := FindChanges(slices.Concat(slices.Repeat([]float64{100}, 10), slices.Repeat([]float64{80}, 10)))
-	if len(got) != 1 || got[0].At != 10 || got[0].Before != 100 || got[0].After != 80 || math.Abs(got[0].Share()+0.2) > 1e-9 || got[0].PValue > changePValue {
+	if len(got) != 1 || got[0].At != 10 || got[0].Before != 100 || got[0].After != 80 || math.Abs(got[0].Share()+0.2) > 1e-9 || got[0].PValue > ChangePValue {
 		t.Errorf("%+v", got)
 	}
 	for name, series := range map[string][]float64{

@@ -31,7 +31,8 @@ type Night struct {
 	Verdict    NightVerdict      `json:"verdict"`
 	Reason     string            `json:"reason,omitempty"`  // why it isn't Holds
 	Minimal    experiment.Limits `json:"minimal"`           // the cell that was checked
-	Target     int               `json:"target_users"`      // users or requests a second
+	Target     int               `json:"target_users"`      // in Unit
+	Unit       string            `json:"unit,omitempty"`    // of the target and of brackets, where it isn't users
 	Cells      []NightCell       `json:"cells"`             // those that were run
 	Metrics    *NightMetrics     `json:"metrics,omitempty"` // at Minimal; nil where no start counted
 	Trials     int               `json:"trials"`            // starts that were made

@@ -66,7 +66,7 @@ type Spell struct {
 	Metric Metric
 	Nights []int // indices into the trend's nights; at least one
 	Median float64
-	Noise  float64 // what is within this share of the median is noise: 5 %, or three times the median deviation
+	Noise  float64 // what is within this share of the median is noise: 5 %, or from ten nights on three times the median deviation
 }
 
 // Shift is a change of a metric: notable, never a verdict.
@@ -176,8 +176,12 @@ func spell(m Metric, nights []int, values []float64) Spell {
 	const (
 		least      = 0.05
 		deviations = 3
+		enough     = 10 // nights; of fewer the deviation tells little
 	)
-	s := Spell{Metric: m, Nights: nights, Median: middle(values)}
+	s := Spell{Metric: m, Nights: nights, Median: middle(values), Noise: least}
+	if len(values) < enough {
+		return s
+	}
 	off := make([]float64, len(values))
 	for i, v := range values {
 		off[i] = math.Abs(v/s.Median - 1)
