@@ -16,20 +16,29 @@ import (
 
 func reportVerb(c console) *cli.Command {
 	return &cli.Command{
-		Name:      "report",
-		Usage:     "judge stored measurements again, print the answer and remake the plots",
-		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--objective FILE] [--out DIR]",
+		Name:  "report",
+		Usage: "judge stored measurements again, print the answer and remake the plots",
+		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--objective FILE] [--out DIR]\n" +
+			"sweep report --history FILE [--format table|markdown|json] [--out DIR]",
 		Description: "PATH is a run, or a folder of runs: then the newest of each experiment. Starts nothing.\n" +
 			"Another objective leaves the run and its report as they are: what it finds goes to\n" +
 			"report-<digest of the objective> beside that, and says what the data can't carry.\n" +
+			"With --history it shows what nightly checks found, and where a metric changed.\n" +
 			"Example:\n   sweep report results/\n" +
 			"   echo '{errors: 0.5%, p95: 300ms}' > strict.yaml && sweep report results/ --objective strict.yaml",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print as table, markdown, json or csv"},
 			&cli.StringFlag{Name: "objective", Usage: "judge by the objective in `FILE`: {errors: 0.5%, p95: 300ms}, or YAML that has it under objective, such as an experiment"},
+			&cli.StringFlag{Name: "history", Usage: "show the nights in `FILE`, which sweep check writes, instead of a run"},
 			&cli.StringFlag{Name: "out", Usage: "write the report's files to `DIR` instead of a folder of the run's own"},
 		},
 		Action: func(x *cli.Context) error {
+			if file := x.String("history"); file != "" {
+				if x.Args().Len() > 0 || x.IsSet("objective") {
+					return usagef("--history goes with --format and --out alone; see sweep report --help")
+				}
+				return reportHistory(c, historyOptions{file: file, format: x.String("format"), out: x.String("out")})
+			}
 			path, err := oneArgument(x, "one folder of results")
 			if err != nil {
 				return err
