@@ -270,13 +270,13 @@ func (t Trend) change(s analysis.Shift) string {
 }
 
 // dated names a change where its metric is plain: "+26 % worse, 14 Nov", and
-// where there are several machines, with the beginning of the one's fingerprint.
+// where there are several machines, which one it is.
 func (t Trend) dated(s analysis.Shift) string {
 	n := t.Nights[s.Night]
 	text := fmt.Sprintf("%s %s, %s", signed(s.Share()), worse(s), n.Time.UTC().Format("2 Jan"))
 	if len(t.machines()) > 1 {
-		const enough = 4 // characters, to tell a few machines apart
-		text += ", " + clean(n.Host.Fingerprint, enough)
+		const fingerprint = 8 // characters
+		text += ", " + clean(n.Host.Fingerprint, fingerprint)
 	}
 	return text
 }
