@@ -10,7 +10,8 @@ import (
 // proposes where a series splits, a test of significance decides. A change is
 // told to people; nothing is gated by it.
 const (
-	changeWindow   = 50 // nights that are looked at together; windows follow each other by half of it
+	changeWindow   = 50  // nights that are looked at together; windows follow each other by half of it
+	changeReach    = 100 // nights on either side that a change is judged by, at most: what is long ago tells less
 	proposedPValue = 10 * ChangePValue
 
 	// A change that is kept is at most so likely to be chance. Theirs is 0.001;
@@ -24,8 +25,8 @@ const (
 // Change is where a series began to be another.
 type Change struct {
 	At     int     // the index of the first value after it
-	Before float64 // the median of the values back to the change before
-	After  float64 // the median of the values up to the next change
+	Before float64 // the median of the values back to the change before, 100 at most
+	After  float64 // the median of the values up to the next change, 100 at most
 	PValue float64 // how likely both sides came from one distribution
 }
 
@@ -149,12 +150,12 @@ func (c Change) magnitude() float64 { return max(c.After/c.Before, c.Before/c.Af
 func changesAt(series []float64, at []int) []Change {
 	var out []Change
 	for k, i := range at {
-		from, to := 0, len(series)
+		from, to := max(0, i-changeReach), min(len(series), i+changeReach)
 		if k > 0 {
-			from = at[k-1]
+			from = max(from, at[k-1])
 		}
 		if k+1 < len(at) {
-			to = at[k+1]
+			to = min(to, at[k+1])
 		}
 		before, after := series[from:i], series[i:to]
 		out = append(out, Change{i, middle(before), middle(after), rankSum(before, after)})

@@ -210,3 +210,16 @@ func TestTheNormalDistributionIsNearEnough(t *testing.T) {
 		}
 	}
 }
+
+// Ten years of nights that change each month: a long history must cost a report
+// little.
+func BenchmarkFindChanges(b *testing.B) {
+	r := rand.New(rand.NewPCG(5, 5))
+	var series []float64
+	for month := range 120 {
+		series = append(series, nights(r, 30, 100+20*float64(month%2), 0.03)...)
+	}
+	for b.Loop() {
+		FindChanges(series)
+	}
+}
