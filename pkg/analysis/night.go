@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"sweep/pkg/experiment"
-	"sweep/pkg/measure"
 )
 
 // NightSchema names the format of a [Night].
@@ -30,7 +28,7 @@ type Night struct {
 	ImageID    string            `json:"image_id"`
 	Verdict    NightVerdict      `json:"verdict"`
 	Reason     string            `json:"reason,omitempty"`  // why it isn't Holds
-	Minimal    experiment.Limits `json:"minimal"`           // the cell that was checked
+	Minimal    experiment.Limits `json:"minimal,omitzero"`  // the cell that was checked; zero where there was none to check
 	Target     int               `json:"target_users"`      // in Unit
 	Unit       string            `json:"unit,omitempty"`    // of the target and of brackets, where it isn't users
 	Cells      []NightCell       `json:"cells"`             // those that were run
@@ -76,41 +74,66 @@ type Machine struct {
 	Words       string `json:"words"`       // the same for people
 }
 
-// MachineOf returns the fingerprint of a host. Memory is told to the next GiB,
-// kernel and engine to their minor version: machines of one kind, and one that
-// was patched, are the same.
-func MachineOf(h measure.Host) Machine {
-	if h.CPUs == 0 {
-		return Machine{"unknown", "the engine doesn't tell"}
-	}
-	gib := int(math.Ceil(h.Memory.MiB() / 1024))
-	words := fmt.Sprintf("%d CPUs, %d GiB, %s, Linux %s, cgroup %s, engine %s",
-		h.CPUs, gib, h.Architecture, minor(h.Kernel), h.CgroupVersion, minor(h.Engine))
+// MachineOf returns the machine that is told in these words. Which machines
+// count as the same one is the caller's to say, by the same words.
+func MachineOf(words string) Machine {
 	sum := sha256.Sum256([]byte(words))
 	return Machine{hex.EncodeToString(sum[:4]), words}
 }
 
-// minor returns the first two numbers of a version: 6.18 of 6.18.44-generic.
-func minor(version string) string {
-	parts := strings.SplitN(version, ".", 3)
-	return strings.Join(parts[:min(2, len(parts))], ".")
+// Saw fills in what a night's starts showed: the bracket of each cell that was
+// run, and what those were like that carried the target in the cell that is
+// checked. tonight is that cell as it was started, which may name tonight's
+// image; in the history it is Minimal, for every night's image may be another.
+func (n *Night) Saw(starts []Verdict, tonight experiment.Limits) {
+	n.Trials, n.Cells, n.Metrics = len(starts), []NightCell{}, nil
+	var carried []Verdict
+	for _, v := range starts {
+		l := v.Trial.Limits
+		if l == tonight {
+			l = n.Minimal
+			if v.Outcome == Passed && v.Trial.Hold == n.Target && v.LastPass != nil {
+				carried = append(carried, v)
+			}
+		}
+		at := slices.IndexFunc(n.Cells, func(c NightCell) bool { return c.Limits == l })
+		if at < 0 {
+			at, n.Cells = len(n.Cells), append(n.Cells, NightCell{Limits: l})
+		}
+		n.Cells[at].saw(v)
+	}
+	if len(carried) == 0 {
+		return
+	}
+	median := func(of func(Verdict) float64) float64 {
+		values := make([]float64, len(carried))
+		for i, v := range carried {
+			values[i] = of(v)
+		}
+		return middle(values)
+	}
+	n.Metrics = &NightMetrics{
+		Throughput:           median(func(v Verdict) float64 { return v.LastPass.Throughput }),
+		P99:                  median(func(v Verdict) float64 { return 1000 * v.LastPass.P99.Seconds() }),
+		CPUSecondsPerRequest: median(func(v Verdict) float64 { return v.CPUSecondsPerRequest }),
+		PeakMemory:           median(func(v Verdict) float64 { return float64(v.PeakMemory) }),
+		Starts:               len(carried),
+	}
 }
 
-// NightCells returns the brackets of those cells that were run.
-func NightCells(cells []Cell) []NightCell {
-	out := []NightCell{}
-	users := func(l *Level) *int {
-		if l == nil {
-			return nil
-		}
-		return new(l.Users)
+// saw widens what is known of a cell by one start. Of starts that disagree the
+// bracket has both: then the first fail isn't above the last pass.
+func (c *NightCell) saw(v Verdict) {
+	if v.Outcome.Known() || c.Outcome == Open {
+		c.Outcome = v.Outcome
 	}
-	for _, c := range cells {
-		if c.Measured {
-			out = append(out, NightCell{c.Trial.Limits, c.Outcome, users(c.LastPass), users(c.FirstFail), c.Proved})
-		}
+	if l := v.LastPass; l != nil && v.Outcome.Known() && (c.LastPass == nil || l.Users > *c.LastPass) {
+		c.LastPass = new(l.Users)
 	}
-	return out
+	if l := v.FirstFail; l != nil && v.Outcome.Known() && (c.FirstFail == nil || l.Users < *c.FirstFail) {
+		c.FirstFail = new(l.Users)
+	}
+	c.Proved = c.Proved || v.Trial.Hold > 0 && v.Outcome.Known()
 }
 
 // Check says what keeps a night from being one, or nothing.
@@ -122,7 +145,7 @@ func (n Night) Check() error {
 		return errors.New("names no experiment")
 	case n.Time.IsZero() || n.Time.Year() > 9999:
 		return errors.New("has no time")
-	case !isCell(n.Minimal) || slices.ContainsFunc(n.Cells, func(c NightCell) bool { return !isCell(c.Limits) }):
+	case !isCell(n.Minimal) && (n.Valid() || n.Minimal != experiment.Limits{}) || slices.ContainsFunc(n.Cells, func(c NightCell) bool { return !isCell(c.Limits) }):
 		return errors.New("has a cell without limits")
 	case n.Verdict != Holds && n.Verdict != Regressed && n.Verdict != NightInconclusive:
 		return fmt.Errorf("has the verdict %q, not %s, %s or %s", n.Verdict, Holds, Regressed, NightInconclusive)

@@ -191,10 +191,14 @@ func spell(m Metric, nights []int, values []float64) Spell {
 }
 
 // turns returns the nights from which on a machine checked something else.
+// Nights that say nothing may have had nothing to check.
 func turns(nights []Night) []Turn {
 	before := map[string]basis{}
 	var out []Turn
 	for i, n := range nights {
+		if !n.Valid() {
+			continue
+		}
 		now := n.basis()
 		if old, seen := before[now.machine]; seen && old != now {
 			out = append(out, Turn{i, old.cell != now.cell, n.Minimal})

@@ -9,7 +9,6 @@ import (
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
-	"sweep/pkg/measure"
 )
 
 // aNight is the i-th night of a service that holds.
@@ -118,28 +117,54 @@ func TestTrendsAreByExperimentAndTime(t *testing.T) {
 }
 
 func TestMachines(t *testing.T) {
-	h := measure.Host{Engine: "20.10.24+dfsg1", Kernel: "6.18.44-fc", Architecture: "x86_64", CgroupVersion: "1", CPUs: 2, Memory: 7956 * experiment.MiB}
-	same := h
-	same.Engine, same.Kernel, same.Memory = "20.10.5", "6.18.2-other", 7950*experiment.MiB
-	a, b := analysis.MachineOf(h), analysis.MachineOf(same)
-	if a != b || len(a.Fingerprint) != 8 || !strings.Contains(a.Words, "2 CPUs, 8 GiB, x86_64, Linux 6.18, cgroup 1, engine 20.10") {
+	a, b := analysis.MachineOf("2 CPUs, 8 GiB"), analysis.MachineOf("4 CPUs, 8 GiB")
+	if a != analysis.MachineOf("2 CPUs, 8 GiB") || len(a.Fingerprint) != 8 || a.Fingerprint == b.Fingerprint || a.Words != "2 CPUs, 8 GiB" {
 		t.Errorf("%+v %+v", a, b)
 	}
-	for name, change := range map[string]func(*measure.Host){
-		"CPUs": func(h *measure.Host) { h.CPUs = 4 }, "memory": func(h *measure.Host) { h.Memory *= 2 },
-		"kernel": func(h *measure.Host) { h.Kernel = "6.19.0" }, "cgroups": func(h *measure.Host) { h.CgroupVersion = "2" },
-		"nothing known": func(h *measure.Host) { *h = measure.Host{} },
-	} {
-		other := h
-		change(&other)
-		if got := analysis.MachineOf(other); got.Fingerprint == a.Fingerprint {
-			t.Errorf("%s: %+v", name, got)
+}
+
+func TestANightSawItsStarts(t *testing.T) {
+	n := aNight(1, 1)
+	tonight, rival := n.Minimal, experiment.Limits{CPU: 1e9, Memory: 500 * experiment.MiB}
+	tonight.Image = "api:tonight"
+	start := func(l experiment.Limits, o analysis.Outcome, p99 time.Duration) analysis.Verdict {
+		v := analysis.Verdict{Trial: experiment.Trial{Limits: l, Hold: 1000}, Outcome: o, CPUSecondsPerRequest: 0.002, PeakMemory: 300 * experiment.MiB}
+		level := &analysis.Level{Users: 1000, Throughput: 950, P99: p99}
+		if o == analysis.Passed {
+			v.LastPass = level
+		} else {
+			v.FirstFail = level
 		}
+		return v
+	}
+	ms := time.Millisecond
+	n.Saw([]analysis.Verdict{
+		start(tonight, analysis.Passed, 20*ms), start(tonight, analysis.HostLimited, 900*ms), start(tonight, analysis.Passed, 30*ms),
+		start(rival, analysis.Breached, 2000*ms), start(tonight, analysis.Passed, 22*ms),
+	}, tonight)
+	want := analysis.NightMetrics{Throughput: 950, P99: 22, CPUSecondsPerRequest: 0.002, PeakMemory: 300 * 1024 * 1024, Starts: 3}
+	if n.Trials != 5 || n.Metrics == nil || *n.Metrics != want {
+		t.Errorf("%d trials, %+v", n.Trials, n.Metrics)
+	}
+	if c := n.Capacity(); c == nil || c.Limits != n.Minimal || *c.LastPass != 1000 || c.FirstFail != nil || c.Outcome != analysis.Passed || !c.Proved {
+		t.Errorf("%+v", c)
+	}
+	if len(n.Cells) != 2 || n.Cells[1].LastPass != nil || *n.Cells[1].FirstFail != 1000 || n.Cells[1].Outcome != analysis.Breached {
+		t.Errorf("%+v", n.Cells)
+	}
+	n.Saw([]analysis.Verdict{start(tonight, analysis.HostLimited, ms)}, tonight)
+	if c := n.Capacity(); n.Metrics != nil || c == nil || c.LastPass != nil || c.FirstFail != nil || c.Proved || c.Outcome != analysis.HostLimited {
+		t.Errorf("%+v %+v", n.Metrics, c)
 	}
 }
 
 func TestWhatIsNoNight(t *testing.T) {
 	if err := aNight(1, 1).Check(); err != nil {
+		t.Error(err)
+	}
+	refused := aNight(1, 1) // one that had nothing to check
+	refused.Verdict, refused.Minimal, refused.Cells, refused.Metrics = analysis.NightInconclusive, experiment.Limits{}, nil, nil
+	if err := refused.Check(); err != nil {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*analysis.Night){

@@ -12,6 +12,7 @@ import (
 	"github.com/olekukonko/tablewriter/tw"
 
 	"sweep/pkg/analysis"
+	"sweep/pkg/experiment"
 )
 
 // Trend is the history of one experiment, of at least one night, and what
@@ -76,7 +77,7 @@ func (t Trend) columns() []trendColumn {
 	return []trendColumn{
 		{"Night", left, func(n analysis.Night) string { return n.Time.UTC().Format("2006-01-02 15:04") }},
 		{"Verdict", left, func(n analysis.Night) string { return string(n.Verdict) }},
-		{"Cell", left, func(n analysis.Night) string { return clean(n.Minimal.String(), nameLength) }},
+		{"Cell", left, cellOfNight},
 		{"Carries,\n" + t.unit(), right, carries},
 		{"Req/s", right, value(analysis.MetricThroughput)},
 		{"p99,\nms", right, value(analysis.MetricP99)},
@@ -85,6 +86,14 @@ func (t Trend) columns() []trendColumn {
 		{"Trials", right, func(n analysis.Night) string { return analysis.Thousands(n.Trials) }},
 		{"Machine", left, func(n analysis.Night) string { return dash(clean(n.Host.Fingerprint, nameLength/3)) }},
 	}
+}
+
+// cellOfNight names the cell that was checked, if there was one.
+func cellOfNight(n analysis.Night) string {
+	if n.Minimal == (experiment.Limits{}) {
+		return none
+	}
+	return clean(n.Minimal.String(), nameLength)
 }
 
 // carries writes the bracket of the cell that was checked.

@@ -71,10 +71,11 @@ func trendsOf() map[string]Trend {
 	of := func(all []analysis.Night) Trend { return Trend{Trend: analysis.Trends(all)[0]} }
 	one := of(nights(1))
 	one.Warnings = []string{"history.jsonl:2: left out: it was cut off (17 bytes: unexpected end of JSON input)"}
-	bare := nights(3)
+	bare := nights(4)
 	for i := range bare {
 		bare[i].Metrics, bare[i].Cells, bare[i].Verdict, bare[i].Reason = nil, nil, analysis.Regressed, "the service never got ready"
 	}
+	bare[2].Minimal, bare[2].Verdict, bare[2].Reason = experiment.Limits{}, analysis.NightInconclusive, "there is no baseline of this host"
 	turned := nights(40)
 	for i := 20; i < 40; i++ {
 		turned[i].Minimal = cellLimits(1, 500)

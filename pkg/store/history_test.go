@@ -28,7 +28,9 @@ func night(run string) analysis.Night {
 
 func TestHistoryReadsWhatWasAppended(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kept", "history.jsonl")
-	want := []analysis.Night{night("1"), night("2")}
+	refused := night("2") // nothing was measured
+	refused.Verdict, refused.Minimal, refused.Cells, refused.Metrics = analysis.NightInconclusive, experiment.Limits{}, []analysis.NightCell{}, nil
+	want := []analysis.Night{night("1"), refused}
 	for _, n := range want {
 		if err := AppendHistory(path, n); err != nil {
 			t.Fatal(err)
