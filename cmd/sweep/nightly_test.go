@@ -96,6 +96,7 @@ func (n *nightly) env(more ...string) []string {
 		"PATH="+n.other+":"+os.Getenv("PATH"), "SWEEP="+filepath.Join(n.other, "sweep"), "LOG="+filepath.Join(n.other, "log"), "ISSUES="+filepath.Join(n.other, "issues"),
 		"GITHUB_OUTPUT="+filepath.Join(n.other, "output"), "GITHUB_STEP_SUMMARY="+filepath.Join(n.other, "summary"),
 		"GITHUB_SERVER_URL=https://git.example.com", "GITHUB_REPOSITORY=team/service", "GITHUB_RUN_ID=17",
+		"EXPERIMENT=", "BASELINE=", "UPDATE=", "NIGHTLY=", "HISTORY_BRANCH=", // as if nobody had set them
 	), more...)
 }
 
