@@ -3,6 +3,7 @@
 SHELL := bash
 
 GOLANGCI_LINT := bin/tools/golangci-lint-v2.15.0
+ACTIONLINT := bin/tools/actionlint-v1.7.12
 K6 := bin/tools/k6-v1.8.1
 VEGETA := bin/tools/vegeta-v12.13.0
 export CGO_ENABLED ?= 0
@@ -28,9 +29,11 @@ race: engine compose build predictor fastapi servers ## run every test with the 
 	CGO_ENABLED=1 go test -race -timeout 30m -p 1 ./...
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## check style and the walls between packages
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check style, the walls between packages, workflows and scripts
 	$(GOLANGCI_LINT) run ./...
 	$(GOLANGCI_LINT) fmt --diff ./...
+	$(ACTIONLINT) -shellcheck= -pyflakes=
+	for script in .ci/*; do bash -n "$$script" || exit 1; done
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## format the code
@@ -40,6 +43,10 @@ fmt: $(GOLANGCI_LINT) ## format the code
 $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/bin/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst -v, v,$(notdir $@)))
 	mv bin/tools/golangci-lint $@
+
+$(ACTIONLINT):
+	GOBIN=$(CURDIR)/bin/tools go install github.com/rhysd/actionlint/cmd/actionlint@$(lastword $(subst -v, v,$(notdir $@)))
+	mv bin/tools/actionlint $@
 
 .PHONY: bench
 bench: engine build predictor ## measure what the orchestration costs a trial, and what a prediction costs

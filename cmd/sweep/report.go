@@ -19,13 +19,16 @@ import (
 
 func reportVerb(c console) *cli.Command {
 	return &cli.Command{
-		Name:      "report",
-		Usage:     "judge stored measurements again, print the answer and remake the plots; or compare two runs",
-		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--charts] [--objective FILE] [--out DIR]\n   sweep report A B [--format table|markdown|json] [--objective FILE]",
+		Name:  "report",
+		Usage: "judge stored measurements again, print the answer and remake the plots; or compare two runs",
+		UsageText: "sweep report PATH [--format table|markdown|json|csv] [--charts] [--objective FILE] [--out DIR]\n" +
+			"   sweep report A B [--format table|markdown|json] [--objective FILE]\n" +
+			"   sweep report --history FILE [--format table|markdown|json] [--out DIR]",
 		Description: "PATH is a run, or a folder of runs: then the newest of each experiment. Starts nothing.\n" +
 			"Another objective leaves the run and its report as they are: what it finds goes to\n" +
 			"report-<digest of the objective> beside that, and says what the data can't carry.\n" +
 			"Two paths, each of one run, are compared: what B carries more or less than A. Writes nothing.\n" +
+			"With --history it shows what nightly checks found, and where a metric changed.\n" +
 			"Example:\n   sweep report results/\n" +
 			"   sweep report results/api/20261123T101500Z results/api/20261201T080000Z\n" +
 			"   echo '{errors: 0.5%, p95: 300ms}' > strict.yaml && sweep report results/ --objective strict.yaml",
@@ -33,10 +36,17 @@ func reportVerb(c console) *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "print as table, markdown, json or csv"},
 			&cli.BoolFlag{Name: "charts", Usage: "above the table, draw each ramp as text, also where the output is no terminal"},
 			&cli.StringFlag{Name: "objective", Usage: "judge by the objective in `FILE`: {errors: 0.5%, p95: 300ms}, or YAML that has it under objective, such as an experiment"},
+			&cli.StringFlag{Name: "history", Usage: "show the nights in `FILE`, which sweep check writes, instead of a run"},
 			&cli.StringFlag{Name: "out", Usage: "write the report's files to `DIR` instead of a folder of the run's own"},
 		},
 		Action: func(x *cli.Context) error {
 			o := reportOptions{format: x.String("format"), charts: x.Bool("charts"), objective: x.String("objective"), out: x.String("out")}
+			if file := x.String("history"); file != "" {
+				if x.Args().Len() > 0 || x.IsSet("objective") {
+					return usagef("--history goes with --format and --out alone; see sweep report --help")
+				}
+				return reportHistory(c, historyOptions{file: file, format: o.format, out: o.out})
+			}
 			if x.Args().Len() == 2 {
 				return compare(c, x.Args().Get(0), x.Args().Get(1), o)
 			}
