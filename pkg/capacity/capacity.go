@@ -191,7 +191,8 @@ func (c Contract) With(b Baseline) Contract {
 			baselines = append(baselines, other)
 		}
 	}
-	c.Baselines = append(baselines, b)
+	baselines = append(baselines, b)
+	c.Baselines = baselines
 	return c
 }
 

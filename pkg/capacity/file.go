@@ -119,9 +119,8 @@ func Parse(name string, src []byte) (Contract, error) {
 
 // baseline returns what stands there, and what of it can't be.
 func (b baselineYAML) baseline() (out Baseline, problems []string) {
-	h := b.Host
 	out = Baseline{
-		Host:     Host{h.CPUs, h.Memory, h.Kernel, h.Architecture, h.Cgroup, h.Engine},
+		Host:     Host(b.Host),
 		Measured: b.Measured, Sweep: b.Sweep, Run: b.Run, Image: b.Image, ImageID: b.ImageID, Digests: b.Digests, Blueprint: b.Blueprint,
 		Ceiling: b.Ceiling, Minimal: b.Minimal.limits(),
 	}
@@ -226,12 +225,14 @@ const digits = 4
 
 // amount returns v to so many digits that a diff shows what matters, and never
 // with an exponent.
-func amount(v float64) string {
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
+func amount(v float64) string { return strconv.FormatFloat(rounded(v), 'f', -1, 64) }
+
+func rounded(v float64) float64 {
+	short, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
 	if err != nil {
 		panic(err) // it was just written
 	}
-	return strconv.FormatFloat(rounded, 'f', -1, 64)
+	return short
 }
 
 func amounts(values []float64) string {

@@ -63,19 +63,20 @@ type Reason string
 
 // The reasons.
 const (
-	Carried       Reason = "carried"             // as much as was agreed
-	NotCarried    Reason = "not_carried"         // the target fails, though the baseline's image carries it
-	Shifted       Reason = "shifted"             // a metric is worse than that of the baseline's image
-	NotReproduced Reason = "not_reproduced"      // something was worse, but not beside the baseline's image
-	SameImage     Reason = "same_image"          // something is worse, but the service is the baseline's own
-	SlowerHost    Reason = "host_slower"         // something is worse, but the generator too is slower than it was
-	Unmeasured    Reason = "not_measured"        // generator, host or chance left too few starts that tell anything
-	OtherHost     Reason = "other_host"          // no baseline of this host
-	OtherQuestion Reason = "experiment_changed"  // the experiment asks for something else
-	NoLoad        Reason = "generator_too_slow"  // the generator can't make the load here
-	NothingViable Reason = "nothing_viable"      // no configuration carries the target
-	BaselineFails Reason = "baseline_fails_too"  // the baseline's image doesn't carry the target tonight either
-	Unsteady      Reason = "minimal_cell_unsafe" // the minimal configuration fails too often to be a baseline
+	Carried       Reason = "carried"            // as much as was agreed
+	NotCarried    Reason = "not_carried"        // the target fails, though the baseline's image carries it
+	Shifted       Reason = "shifted"            // a metric is worse than that of the baseline's image
+	NotReproduced Reason = "not_reproduced"     // something was worse, but not beside the baseline's image
+	SameImage     Reason = "same_image"         // something is worse, but the service is the baseline's own
+	SlowerHost    Reason = "host_slower"        // something is worse, but the generator too is slower than it was
+	Unmeasured    Reason = "not_measured"       // generator, host or chance left too few starts that tell anything
+	OtherHost     Reason = "other_host"         // no baseline of this host
+	OtherQuestion Reason = "experiment_changed" // the experiment asks for something else
+	NoLoad        Reason = "generator_too_slow" // the generator can't make the load here
+	NothingViable Reason = "nothing_viable"     // no configuration carries the target
+	BaselineFails Reason = "baseline_fails_too" // the baseline's image doesn't carry the target tonight either
+	Unsteady      Reason = "unsteady"           // the minimal configuration fails too often to be a baseline
+	Updated       Reason = "updated"            // what is carried now is the contract
 )
 
 // Night is what is known before the first trial.

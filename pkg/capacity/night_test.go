@@ -202,13 +202,13 @@ func TestTheCourseOfANight(t *testing.T) {
 				c.change(&n)
 			}
 			var all []analysis.Verdict
-			cells := ""
+			var cells []byte
 			for _, r := range c.script {
 				trial, _, more := Next(n, all)
 				if !more {
 					break
 				}
-				cells += map[bool]string{true: "c", false: "r"}[trial.Limits == candidate]
+				cells = append(cells, map[bool]byte{true: 'c', false: 'r'}[trial.Limits == candidate])
 				w.failing, w.old, w.void = 0, 0, 0
 				switch r {
 				case 'f':
@@ -220,7 +220,7 @@ func TestTheCourseOfANight(t *testing.T) {
 			}
 			_, _, more := Next(n, all)
 			v := Judge(n, all)
-			if more || cells != c.cells || v.Outcome != c.outcome || v.Reason != c.reason || v.Sentence == "" {
+			if more || string(cells) != c.cells || v.Outcome != c.outcome || v.Reason != c.reason || v.Sentence == "" {
 				t.Errorf("more %t, cells %s, %s %s: %s", more, cells, v.Outcome, v.Reason, v.Sentence)
 			}
 			t.Log(v.Sentence)
@@ -244,16 +244,16 @@ func TestTwoImagesTakeTurns(t *testing.T) {
 	w.host, w.void, w.factor[2] = 1, 0, 1.4
 	n := w.night(12)
 	var all []analysis.Verdict
-	order := ""
+	var order []byte
 	for {
 		trial, _, more := Next(n, all)
 		if !more {
 			break
 		}
-		order += map[bool]string{true: "B", false: "A"}[trial.Limits == candidate]
+		order = append(order, map[bool]byte{true: 'B', false: 'A'}[trial.Limits == candidate])
 		all = append(all, w.start(trial))
 	}
-	if want := "BBBBB" + "ABBAABBAABBA"; order != want {
+	if want := "BBBBB" + "ABBAABBAABBA"; string(order) != want {
 		t.Errorf("%s, want %s", order, want)
 	}
 }

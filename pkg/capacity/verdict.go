@@ -140,7 +140,7 @@ func told(verdicts []analysis.Verdict) string {
 		why = strings.TrimSpace(fmt.Sprintf("%s %s", f.Breach.Objective, f.Breach.Observed))
 	}
 	if at := failed[0].FirstFail; at != nil {
-		why += fmt.Sprintf(" at %s", analysis.Thousands(at.Users))
+		why += " at " + analysis.Thousands(at.Users)
 	}
 	if f.Cause != nil && f.Cause.Label != analysis.CauseUnknown && string(f.Cause.Label) != string(failed[0].Outcome) {
 		why += ", " + strings.ReplaceAll(string(f.Cause.Label), "_", " ")
