@@ -68,7 +68,7 @@ search: {preset: @PRESET@, precision: 30%}
 
 // bench is a folder with the small experiment and its results.
 type bench struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
@@ -184,7 +184,7 @@ func (b *bench) sweep(env ...string) summary {
 }
 
 // docker asks the engine by its own command line, not through our code.
-func docker(t *testing.T, args ...string) string {
+func docker(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("docker", args...).CombinedOutput()
 	if err != nil {

@@ -170,7 +170,10 @@ func (n Night) look(verdicts []analysis.Verdict) phase {
 	if !slices.ContainsFunc(found, Comparison.looksWorse) {
 		return n.carried(s, s.candidate[:used], found)
 	}
-	closer := n.closer()
+	closer, tells := n.closer()
+	if !tells {
+		return n.carried(s, s.candidate[:used], found)
+	}
 	if used, carried, done = screen(s.candidate, closer); !done {
 		return wants(n.Candidate, closer-len(carried))
 	}
@@ -185,13 +188,14 @@ func (n Night) look(verdicts []analysis.Verdict) phase {
 }
 
 // closer returns how many starts a closer look takes: enough for a baseline of
-// this size to tell anything, if so few can.
-func (n Night) closer() int {
-	k := closerLook
-	for k < longest && leastP(len(n.Baseline.Starts), k)*float64(len(Metrics())) >= suspicious {
-		k++
+// this size to tell anything; false where so few can't.
+func (n Night) closer() (starts int, tells bool) {
+	for starts = closerLook; starts <= longest; starts++ {
+		if leastP(len(n.Baseline.Starts), starts)*float64(len(Metrics())) < suspicious {
+			return starts, true
+		}
 	}
-	return k
+	return longest, false
 }
 
 // screen goes through starts until so many have carried the target, or most of

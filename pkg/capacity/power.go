@@ -9,7 +9,7 @@ import (
 type Seen struct {
 	Metric Metric
 	Loss   float64 // infinite where no change would have been
-	LeastP float64 // the least chance that so many starts can show, of all metrics together
+	Tells  bool    // the baseline has enough starts to tell anything
 }
 
 const (
@@ -26,15 +26,14 @@ const (
 // how nights differ, it knows nothing of.
 func Power(n Night) []Seen {
 	var out []Seen
-	k := n.closer()
-	least := leastP(len(n.Baseline.Starts), k) * float64(len(Metrics()))
+	k, tells := n.closer()
 	for _, m := range Metrics() {
 		if !m.known(n.Baseline.Starts) {
 			continue
 		}
-		s := Seen{Metric: m, Loss: math.Inf(1), LeastP: least}
+		s := Seen{Metric: m, Loss: math.Inf(1), Tells: tells}
 		base := m.losses(n.Baseline.Starts)
-		if least < suspicious && seen(base, k, hugeLoss) {
+		if tells && seen(base, k, hugeLoss) {
 			low, high := 0.0, hugeLoss
 			for range steps {
 				if middle := (low + high) / 2; seen(base, k, middle) {

@@ -241,5 +241,9 @@ func Signed(share float64) string {
 	if math.IsInf(share, 0) || math.IsNaN(share) {
 		return "beyond measure"
 	}
-	return fmt.Sprintf("%+.0f %%", 100*share)
+	percent := math.Round(100 * share)
+	if percent == 0 {
+		return "0 %"
+	}
+	return fmt.Sprintf("%+.0f %%", percent)
 }

@@ -120,11 +120,8 @@ func (k Check) because() []string {
 	if len(v.Starts) > 0 {
 		lines = append(lines, k.counted())
 	}
-	for _, s := range v.Power {
-		if math.IsInf(s.Loss, 1) {
-			lines = append(lines, fmt.Sprintf("the baseline has too few starts to see a change of any metric (least p of all together %.2g, needed under 0.01); sweep check --update adds some", s.LeastP))
-			break
-		}
+	if slices.ContainsFunc(v.Power, func(s capacity.Seen) bool { return !s.Tells }) {
+		lines = append(lines, "the baseline has too few starts to compare with: only whether the target is carried was checked; sweep check --update with --starts 4 or more, better 12")
 	}
 	for _, w := range k.Warnings {
 		lines = append(lines, clean(w, lineLength))
@@ -235,6 +232,8 @@ func finite(v float64) *float64 {
 	if math.IsInf(v, 0) || math.IsNaN(v) {
 		return nil
 	}
+	const digits = 1e5
+	v = math.Round(v*digits) / digits
 	return &v
 }
 
