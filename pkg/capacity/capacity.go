@@ -22,7 +22,7 @@ const Version = 1
 // Contract is what was agreed that a service carries, host by host.
 type Contract struct {
 	Experiment string
-	Question   string // digest of what makes a measurement what it is; see [experiment.Experiment.Digest]
+	Question   string // see [Question]
 	Target     int
 	Unit       string // of Target: users or requests/s
 	Objective  string // in words, as [experiment.Objective] has them
@@ -198,7 +198,16 @@ func (c Contract) With(b Baseline) Contract {
 
 // Of returns the contract of an experiment, without a baseline.
 func Of(e *experiment.Experiment) Contract {
-	return Contract{Experiment: e.Name, Question: e.Digest(), Target: e.Users.Target, Unit: e.Users.Unit(), Objective: e.Objective.String()}
+	return Contract{Experiment: e.Name, Question: Question(e), Target: e.Users.Target, Unit: e.Users.Unit(), Objective: e.Objective.String()}
+}
+
+// Question returns a digest of what makes a measurement what it is, but for the
+// image that the service is started from: that is what a night is about, and CI
+// gives each its own name.
+func Question(e *experiment.Experiment) string {
+	asked := *e
+	asked.Service.Image = ""
+	return asked.Digest()
 }
 
 // Asks says what an experiment asks otherwise than the contract, or nothing.

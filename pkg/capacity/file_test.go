@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
 )
 
@@ -73,6 +74,83 @@ func TestHostsAreTheSameWhereTheyMeasureTheSame(t *testing.T) {
 	for version, want := range map[string]string{"6.18.44-fc-v669": "6.18", "20.10.24+dfsg1": "20.10", "29.9": "29.9", "": ""} {
 		if got := minor(version); got != want {
 			t.Errorf("%s: %s", version, got)
+		}
+	}
+}
+
+func TestAContractIsOfAQuestionWhateverTheImage(t *testing.T) {
+	parse := func(image, wait string) *experiment.Experiment {
+		e, err := experiment.Parse("x.yaml", []byte(`{version: 1, name: x, service: {image: "`+image+`", port: 80}, request: {path: /}, matrix: {cpus: [1], memory: [64M]}, users: {target: 10, ramp: 1s, wait: {constant: `+wait+`}}}`), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	c := Of(parse("api:1", "1s"))
+	if why := c.Asks(parse("api:2", "1s")); why != "" {
+		t.Errorf("another image: %s", why)
+	}
+	if why := c.Asks(parse("api:1", "2s")); !strings.Contains(why, "have changed") {
+		t.Errorf("another load: %q", why)
+	}
+}
+
+func TestABaselineGrowsWithNightsThatHeld(t *testing.T) {
+	b := contract().Baselines[0]
+	own := []Start{b.Starts[0].rounded(), b.Starts[1].rounded(), b.Starts[2].rounded()}
+	b.Starts = own
+	other := []Start{{100, 1, 1, 1, 0}, {101, 1, 1, 1, 0}}
+	if got := b.Grown(own, other).Starts; len(got) != 5 || got[4] != other[1] {
+		t.Errorf("%+v", got)
+	}
+	var many []Start
+	for i := range 40 {
+		many = append(many, Start{100 + float64(i), 1, 1, 1, 0})
+	}
+	if got := b.Grown(many).Starts; len(got) != mostStarts || got[mostStarts-1] != own[2] {
+		t.Errorf("%d", len(got))
+	}
+}
+
+func TestABaselineIsMadeOfStartsThatCarryTheTarget(t *testing.T) {
+	l := experiment.Limits{CPU: 1e9, Memory: 64 << 20}
+	e, err := experiment.Parse("x.yaml", []byte(`{version: 1, name: x, service: {image: api, port: 80}, request: {path: /}, matrix: {cpus: [1], memory: [64M]}, users: {target: 1000, ramp: 1s}, search: {preset: quick}}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{rng: rand.New(rand.NewPCG(1, 1)), factor: [4]float64{1, 1, 1, 1}}
+	for _, c := range []struct {
+		name, script string
+		reason       Reason
+		starts       int
+	}{
+		{"all", "ppppp", Updated, 4}, // after the ramp
+		{"one failed", "pfpppp", Updated, 4},
+		{"two failed", "ppfpf", Unsteady, 0},
+		{"too few told anything", "pvvvv", Unmeasured, 0},
+		{"nothing is viable", "f", NothingViable, 0},
+	} {
+		all := []analysis.Verdict{}
+		for i, r := range c.script {
+			trial, more := experiment.Trial{Limits: l, Replicate: 1}, true
+			if i > 0 {
+				trial, _, more = Collect(l, 1000, 4, all)
+			}
+			if !more {
+				break
+			}
+			w.old, w.void = 0, 0
+			switch r {
+			case 'f':
+				w.old = 1
+			case 'v':
+				w.void = 1
+			}
+			all = append(all, w.start(trial))
+		}
+		b, v := Agree(e, analysis.Conclude(e, all, func(experiment.Limits) string { return "" }), all, 4)
+		if v.Reason != c.reason || v.Outcome == Holds && len(b.Starts) != c.starts || v.Sentence == "" {
+			t.Errorf("%s: %s with %d starts: %s", c.name, v.Reason, len(b.Starts), v.Sentence)
 		}
 	}
 }

@@ -404,7 +404,7 @@ func (k Check) junitCell(class string, cell experiment.Limits) junitCase {
 // Annotation returns a night as a GitHub workflow command: an error, a warning,
 // or a notice where something is better; nothing where there is nothing to say.
 func Annotation(k Check) string {
-	kind := ""
+	var kind string
 	switch {
 	case k.Verdict.Outcome == capacity.Regressed:
 		kind = "error"
