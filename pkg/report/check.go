@@ -77,6 +77,21 @@ func (k Check) seen(m capacity.Metric) string {
 	return "nothing"
 }
 
+// sight says which changes nine of ten nights would suspect, where there is no
+// table that does.
+func (k Check) sight() string {
+	var parts []string
+	for _, s := range k.Verdict.Power {
+		if !math.IsInf(s.Loss, 1) {
+			parts = append(parts, fmt.Sprintf("%s %s", s.Metric.Word, k.seen(s.Metric)))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "a night would suspect, nine times of ten: " + strings.Join(parts, ", ")
+}
+
 // figure writes a metric in its unit.
 func figure(v float64, m capacity.Metric) string {
 	unit := map[string]string{"throughput": "/s", "p99_ms": " ms", "cpu_ms_per_request": " ms", "peak_memory_mib": " MiB"}[m.Name]
@@ -122,6 +137,9 @@ func (k Check) because() []string {
 	}
 	if slices.ContainsFunc(v.Power, func(s capacity.Seen) bool { return !s.Tells }) {
 		lines = append(lines, "the baseline has too few starts to compare with: only whether the target is carried was checked; sweep check --update with --starts 4 or more, better 12")
+	}
+	if text := k.sight(); text != "" && len(v.Metrics) == 0 {
+		lines = append(lines, text)
 	}
 	for _, w := range k.Warnings {
 		lines = append(lines, clean(w, lineLength))
