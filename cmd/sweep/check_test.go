@@ -119,6 +119,7 @@ func TestTheNightlyCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.interrupted()
 	if code, v := g.check(); code != 0 || v.Schema != "sweep.check/v1" || v.Verdict != "holds" || v.Trials > 3 {
 		t.Error("an unchanged service doesn't hold within three trials")
 	}
@@ -136,12 +137,44 @@ func TestTheNightlyCheck(t *testing.T) {
 		t.Errorf("a starved generator: %+v", v)
 	}
 
+	if nights, _ := filepath.Glob(filepath.Join(g.dir, "results/small-nightly/*")); len(nights) != 2 {
+		t.Errorf("a night that was interrupted wasn't continued: %v", nights) // that one, and the starved one
+	}
+
 	g.becomes(crashes, "crashes")
 	code, v := g.check("--junit", "junit.xml", "--summary", "summary.md")
 	if code != 3 || v.Reason != "not_carried" || v.Cause == nil || v.Cause.Label != "crashed" || !strings.Contains(v.Sentence, "the baseline's image carried them in 2 of 2") {
 		t.Errorf("a service that crashes: %+v", v)
 	}
 	g.expectPublished()
+}
+
+// interrupted begins a night and ends it after its first trial.
+func (g *gate) interrupted() {
+	g.t.Helper()
+	cmd := g.command(nil, "check", "small.yaml", "--baseline", "capacity.yaml", "--quiet")
+	out := &output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	recorded := func() int {
+		trials, _ := filepath.Glob(filepath.Join(g.dir, "results/small-nightly/*/trials/*.json"))
+		return len(trials)
+	}
+	for deadline := time.Now().Add(time.Minute); recorded() == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			g.t.Fatalf("no trial after a minute:\n%s", out)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		g.t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(out.String(), "Continue with: sweep check small.yaml --baseline capacity.yaml\n") {
+		g.t.Errorf("exit %d:\n%s", code, out)
+	}
+	g.expectNothingLeft()
 }
 
 // expectPublished looks at what CI systems read of a regression.

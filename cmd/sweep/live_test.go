@@ -198,7 +198,7 @@ func (b *bench) ours() string {
 	var ours []string
 	all := docker(b.t, "ps", "-a", "--format", `{{.Names}} {{.Label "sweep.dir"}}`) + "\n" +
 		docker(b.t, "images", "--filter", "label=sweep.dir", "--format", "{{.Repository}}:{{.Tag}}")
-	runs, _ := filepath.Glob(filepath.Join(b.dir, "results/small/*"))
+	runs, _ := filepath.Glob(filepath.Join(b.dir, "results/small*/*")) // nights have a folder of their own
 	for line := range strings.Lines(all) {
 		for _, run := range runs {
 			if strings.Contains(line, run) || strings.Contains(line, "sweep/agent:"+filepath.Base(run)) {

@@ -62,8 +62,11 @@ func (n Night) holds(screened []analysis.Verdict, found []Comparison, rival []an
 			passed++
 		}
 	}
-	v.Sentence = fmt.Sprintf("%s still carries %s, in %d of %d fresh starts, and nothing is worse beyond noise than on %s.",
-		n.Baseline.Minimal, n.load(), passed, len(screened), n.Baseline.Measured)
+	beside := ""
+	if _, tells := n.closer(); tells {
+		beside = ", and nothing is worse beyond noise than on " + n.Baseline.Measured
+	}
+	v.Sentence = fmt.Sprintf("%s still carries %s, in %d of %d fresh starts%s.", n.Baseline.Minimal, n.load(), passed, len(screened), beside)
 	var gains []string
 	for _, c := range found {
 		if c.Word() == "better" {
