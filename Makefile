@@ -64,7 +64,7 @@ calibrate: engine build calibration ## hold what sweep finds against services wh
 
 NIGHTS := 10
 .PHONY: nights
-nights: engine build calibration ## nights of sweep check on live Docker: is it red where it should be, and only there? (about an hour and a half)
+nights: engine build calibration ## nights of sweep check on live Docker: is it red where it should be, and only there? (about three quarters of an hour)
 	go test -run '^$$' -bench '^BenchmarkNights$$' -benchtime 1x -timeout 240m ./cmd/sweep -nights $(NIGHTS)
 
 KILLS := 50
