@@ -21,11 +21,11 @@ build: ## build bin/sweep and bin/predictor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sweep ./cmd/predictor
 
 .PHONY: test
-test: engine compose build predictor fastapi servers ## run every test, those on live Docker too
+test: engine compose build predictor fastapi calibration servers ## run every test, those on live Docker too
 	go test -timeout 30m -p 1 ./...
 
 .PHONY: race
-race: engine compose build predictor fastapi servers ## run every test with the race detector (needs a C compiler)
+race: engine compose build predictor fastapi calibration servers ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 30m -p 1 ./...
 
 .PHONY: lint
@@ -50,7 +50,7 @@ $(ACTIONLINT):
 
 .PHONY: bench
 bench: engine build predictor ## measure what the orchestration costs a trial, and what a prediction costs
-	go test -run '^$$' -bench . -skip '^Benchmark(Load|Calibrate)$$' -benchtime 1x ./cmd/sweep
+	go test -run '^$$' -bench . -skip '^Benchmark(Load|Calibrate|Nights)$$' -benchtime 1x ./cmd/sweep
 	go test -run '^$$' -bench . ./cmd/predictor/... ./pkg/...
 
 # One part of it: make bench-load PART=flat (or users, or many).
@@ -68,6 +68,11 @@ ROUNDS := 1
 calibrate: engine build calibration ## hold what sweep finds against services whose capacity and fault are known (about a quarter of an hour a round)
 	SWEEP=$(CURDIR)/bin/sweep go test -run '^$$' -bench '^BenchmarkCalibrate$$/$(SERVICE)' -benchtime 1x \
 		-timeout 120m ./cmd/sweep -rounds $(ROUNDS) $(if $(PRESET),-preset $(PRESET)) -keep '$(if $(KEEP),$(abspath $(KEEP)))'
+
+NIGHTS := 10
+.PHONY: nights
+nights: engine build calibration ## nights of sweep check on live Docker: is it red where it should be, and only there? (about three quarters of an hour)
+	go test -run '^$$' -bench '^BenchmarkNights$$' -benchtime 1x -timeout 240m ./cmd/sweep -nights $(NIGHTS)
 
 KILLS := 50
 .PHONY: kill

@@ -68,7 +68,7 @@ search: {preset: @PRESET@, precision: 30%}
 
 // bench is a folder with the small experiment and its results.
 type bench struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
@@ -184,7 +184,7 @@ func (b *bench) sweep(env ...string) summary {
 }
 
 // docker asks the engine by its own command line, not through our code.
-func docker(t *testing.T, args ...string) string {
+func docker(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("docker", args...).CombinedOutput()
 	if err != nil {
@@ -200,7 +200,7 @@ func (b *bench) ours() string {
 		docker(b.t, "images", "--filter", "label=sweep.dir", "--format", "{{.Repository}}:{{.Tag}}") + "\n" +
 		docker(b.t, "network", "ls", "--format", `{{.Name}} {{.Label "sweep.dir"}}`) + "\n" +
 		docker(b.t, "volume", "ls", "--format", `{{.Name}} {{.Label "sweep.dir"}}`)
-	runs, _ := filepath.Glob(filepath.Join(b.dir, "results/small/*"))
+	runs, _ := filepath.Glob(filepath.Join(b.dir, "results/small*/*")) // nights have a folder of their own
 	for line := range strings.Lines(all) {
 		for _, run := range runs {
 			if strings.Contains(line, run) || strings.Contains(line, "sweep/agent:"+filepath.Base(run)) {

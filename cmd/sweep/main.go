@@ -25,10 +25,12 @@ import (
 
 // Exit codes, for scripts.
 const (
-	exitDone        = 0
-	exitInstrument  = 1 // the instrument failed: engine gone, disk full
-	exitUsage       = 2 // wrong usage or experiment file
-	exitInterrupted = 130
+	exitDone         = 0
+	exitInstrument   = 1 // the instrument failed: engine gone, disk full
+	exitUsage        = 2 // wrong usage or experiment file
+	exitRegressed    = 3 // check: capacity regressed, or nothing is viable
+	exitInconclusive = 4 // check: it can't be told
+	exitInterrupted  = 130
 )
 
 func main() {
@@ -54,13 +56,21 @@ func usagef(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
 }
 
+// answerError is the exit code of a command that has said all there is to say.
+type answerError int
+
+func (a answerError) Error() string { return fmt.Sprintf("exit code %d", int(a)) }
+
 // execute runs the command line and returns its exit code.
 func execute(ctx context.Context, args []string, c console) int {
 	err := application(c).RunContext(ctx, interspersed(args, verbs(c)))
 	var faults experiment.Faults
+	var answer answerError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &answer):
+		return int(answer)
 	case errors.As(err, &faults):
 		fmt.Fprintln(c.err, report.Harmless(faults.Error()))
 		return exitUsage
@@ -103,7 +113,7 @@ func application(c console) *cli.App {
 
 func verbs(c console) []*cli.Command {
 	h := c.harmless()
-	all := []*cli.Command{initVerb(h), runVerb(h), planVerb(h), reportVerb(c), loadVerb(h), doctorVerb(h), restoreVerb(h), agentVerb(c), guardVerb(c)}
+	all := []*cli.Command{initVerb(h), runVerb(h), checkVerb(h), planVerb(h), reportVerb(c), loadVerb(h), doctorVerb(h), restoreVerb(h), agentVerb(c), guardVerb(c)}
 	for _, v := range all {
 		v.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 			return usagef("%v; see sweep %s --help", err, v.Name)

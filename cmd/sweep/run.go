@@ -132,7 +132,7 @@ func run(ctx context.Context, c console, o runOptions) error {
 		return err
 	}
 	defer results.Close() //nolint:errcheck // what was written is on the disk
-	sweepErr := measureAll(ctx, c, eng, subject, e, results, o)
+	sweepErr := measureAll(ctx, c, eng, subject, e, results, o, searching(e, results.Manifest.Host))
 	if sweepErr != nil {
 		return unfinished(ctx, c, e, results, o, sweepErr)
 	}
@@ -260,16 +260,30 @@ func manifest(ctx context.Context, eng *engine.Engine, subject *engine.Subject, 
 	return m, nil
 }
 
-// measureAll runs the trials that aren't recorded yet. Whatever it put into
+// searching is the course of a run: what the experiment's search asks for.
+func searching(e *experiment.Experiment, host measure.Host) sweep.Course {
+	return func(known []analysis.Verdict) (experiment.Trial, search.Work, bool) {
+		t, more := search.Next(e, known, impossible(host))
+		if !more {
+			return t, search.Work{}, false
+		}
+		return t, search.Left(e, known, impossible(host)), true
+	}
+}
+
+// ceilingError says that the generator can't make the load on this host.
+type ceilingError struct{ error }
+
+// measureAll runs the trials of a course that aren't recorded yet. Whatever it put into
 // the engine is gone when it returns, and whatever it stopped runs again.
-func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *engine.Subject, e *experiment.Experiment, results *store.Run, o runOptions) (err error) {
+func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *engine.Subject, e *experiment.Experiment, results *store.Run, o runOptions, course sweep.Course) (err error) {
 	host := results.Manifest.Host
 	announce(c.err, e, host)
 	known, err := verdicts(results, e)
 	if err != nil {
 		return err
 	}
-	if _, ok := search.Next(e, known, impossible(host)); !ok {
+	if _, _, more := course(known); !more {
 		return nil
 	}
 	for _, note := range subject.Notes {
@@ -311,7 +325,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	}
 	plan := planner(e)(measure.Target{})
 	if err := plan.Reaches(ceiling); err != nil {
-		return err //nolint:wrapcheck // says what to do
+		return ceilingError{err} // says what to do
 	}
 	if err := subject.Take(ctx, owner, say(c.err, o.quiet)); err != nil {
 		return err //nolint:wrapcheck // says what to do
@@ -328,12 +342,12 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 			Owner: owner, Subject: subject, From: e.Users.From, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name,
 			Cores: results.Manifest.Placement.Service,
 		}),
-		Generator:  generator,
-		Ceiling:    ceiling,
-		Recorder:   results,
-		Known:      known,
-		Impossible: impossible(host),
-		Observe:    show.observe,
+		Generator: generator,
+		Ceiling:   ceiling,
+		Recorder:  results,
+		Known:     known,
+		Next:      course,
+		Observe:   show.observe,
 	}
 	return s.Run(ctx) //nolint:wrapcheck // says which trial
 }

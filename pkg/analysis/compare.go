@@ -60,19 +60,19 @@ type Ratio struct {
 	High *float64 // nil: no upper bound is known
 }
 
-// Change is what a [Ratio] says of B.
-type Change string
+// Relation is what a [Ratio] says of B.
+type Relation string
 
-// The changes. Brackets that overlap show none, nor do two cells that carried
+// The relations. Brackets that overlap show none, nor do two cells that carried
 // all that they were asked for.
 const (
-	More   Change = "more"
-	Less   Change = "less"
-	NoMore Change = "not told apart"
+	More   Relation = "more"
+	Less   Relation = "less"
+	NoMore Relation = "not told apart"
 )
 
-// Change says what p's brackets show, or nothing where they don't tell.
-func (p Pair) Change() Change {
+// Relation says what p's brackets show, or nothing where they don't tell.
+func (p Pair) Relation() Relation {
 	switch {
 	case p.A != nil && p.B != nil && p.A.Outcome == Passed && p.B.Outcome == Passed:
 		return NoMore
@@ -154,13 +154,13 @@ func ratio(a, b Cell) *Ratio {
 
 // tally counts what the cells that both runs have show.
 func (c Comparison) tally() string {
-	count, both, turned := map[Change]int{}, 0, 0
+	count, both, turned := map[Relation]int{}, 0, 0
 	for _, p := range c.Pairs {
 		if p.A == nil || p.B == nil {
 			continue
 		}
 		both++
-		count[p.Change()]++
+		count[p.Relation()]++
 		if p.Turned() {
 			turned++
 		}

@@ -38,7 +38,7 @@ func TestRatiosComeFromBothEndsOfBothBrackets(t *testing.T) {
 	for name, c := range map[string]struct {
 		a, b      Cell
 		low, high float64 // 0, 0: none
-		change    Change
+		change    Relation
 	}{
 		"apart":            {between(1, Breached, 4000, 5000), between(1, Breached, 6000, 8000), 1.2, 2, More},
 		"less":             {between(1, Breached, 4000, 5000), between(1, OOMKilled, 2000, 3000), 0.4, 0.75, Less},
@@ -62,8 +62,8 @@ func TestRatiosComeFromBothEndsOfBothBrackets(t *testing.T) {
 				high = *r.High
 			}
 		}
-		if low != c.low || high != c.high || got.Change() != c.change {
-			t.Errorf("%s: %v to %v, %q; want %v to %v, %q", name, low, high, got.Change(), c.low, c.high, c.change)
+		if low != c.low || high != c.high || got.Relation() != c.change {
+			t.Errorf("%s: %v to %v, %q; want %v to %v, %q", name, low, high, got.Relation(), c.low, c.high, c.change)
 		}
 	}
 }
@@ -84,11 +84,11 @@ func TestRatiosHoldWhereverTheFailurePointsAre(t *testing.T) {
 		if q := y / x; q < p.Ratio.Low-rounding || q > *p.Ratio.High+rounding {
 			t.Fatalf("%v isn't between %v and %v", q, p.Ratio.Low, *p.Ratio.High)
 		}
-		if c := p.Change(); c == More && y <= x || c == Less && y >= x {
+		if c := p.Relation(); c == More && y <= x || c == Less && y >= x {
 			t.Fatalf("%q of %v to %v", c, x, y)
 		}
-		back := Compare(side(b), side(a)).Pairs[0].Change()
-		if want := map[Change]Change{More: Less, Less: More, NoMore: NoMore}[p.Change()]; back != want {
+		back := Compare(side(b), side(a)).Pairs[0].Relation()
+		if want := map[Relation]Relation{More: Less, Less: More, NoMore: NoMore}[p.Relation()]; back != want {
 			t.Fatalf("the other way round %q, want %q", back, want)
 		}
 	})

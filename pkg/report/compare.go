@@ -100,7 +100,7 @@ func (c Compared) matrix() []string {
 
 // change says what a pair of cells shows: "more: 1.02 to 1.12".
 func change(p analysis.Pair) string {
-	switch word := p.Change(); {
+	switch word := p.Relation(); {
 	case p.A == nil:
 		return "only in B"
 	case p.B == nil:
@@ -332,11 +332,11 @@ type (
 	compareCell struct {
 		summaryLimits
 
-		A       *compareSide    `json:"a"` // null: the run hasn't this cell
-		B       *compareSide    `json:"b"`
-		Ratio   *compareRatio   `json:"ratio"` // load carried, B over A; null where the brackets don't tell
-		Change  analysis.Change `json:"change,omitempty"`
-		Outcome bool            `json:"outcome_changed"`
+		A       *compareSide      `json:"a"` // null: the run hasn't this cell
+		B       *compareSide      `json:"b"`
+		Ratio   *compareRatio     `json:"ratio"` // load carried, B over A; null where the brackets don't tell
+		Change  analysis.Relation `json:"change,omitempty"`
+		Outcome bool              `json:"outcome_changed"`
 	}
 	compareSide struct {
 		summaryVerdict
@@ -363,7 +363,7 @@ func CompareJSON(w io.Writer, c Compared) error {
 	for _, p := range c.Pairs {
 		s.Cells = append(s.Cells, compareCell{
 			summaryLimits: limits(p.Limits), A: sideOf(p.A), B: sideOf(p.B),
-			Ratio: (*compareRatio)(p.Ratio), Change: p.Change(), Outcome: p.Turned(),
+			Ratio: (*compareRatio)(p.Ratio), Change: p.Relation(), Outcome: p.Turned(),
 		})
 	}
 	if err := writeJSON(w, s); err != nil {

@@ -30,7 +30,7 @@ const (
 // Where nights can be compared, a band is what is noise about their median.
 func TrendPicture(t Trend) *Picture {
 	f := newTrendFilm(t)
-	height := vg.Length(len(f.legend))*captionHand().line() + lanesHeight + timeHeight/2
+	height := vg.Length(len(f.legend))*captionHand().line() + lanesHeight + axisSpace/2
 	height += vg.Length(1+len(f.panels))*aboveHeight + vg.Length(len(f.panels))*trendHeight
 	return &Picture{
 		Title:       clean(t.Experiment, nameLength) + ": its nights",
@@ -236,9 +236,9 @@ func shiftPen(s analysis.Shift) draw.LineStyle {
 	return pen(green, 1.25, 2, 2)
 }
 
-// band is the colour of what is noise; what is drawn on it has a contrast of
+// noiseColour is the colour of what is noise; what is drawn on it has a contrast of
 // at least 3:1.
-const band = 0xDCEAF4
+const noiseColour = 0xDCEAF4
 
 // bands draws the median of nights that can be compared, and what is noise
 // about it.
@@ -254,7 +254,7 @@ func (f *trendFilm) bands(c draw.Canvas, area vg.Rectangle, p trendPanel, y func
 			to := min(area.Max.X, f.at(area, f.days(f.t.Nights[s.Nights[len(s.Nights)-1]].Time)+0.5))
 			if pass == 0 {
 				low, high := within(middle*(1-s.Noise)), within(middle*(1+s.Noise))
-				fill(c, vg.Rectangle{Min: vg.Point{X: from, Y: low}, Max: vg.Point{X: to, Y: high}}, rgb(band))
+				fill(c, vg.Rectangle{Min: vg.Point{X: from, Y: low}, Max: vg.Point{X: to, Y: high}}, rgb(noiseColour))
 			} else {
 				c.StrokeLine2(pen(blue, 0.75), from, y(middle), to, y(middle))
 			}
@@ -441,7 +441,7 @@ func (f *trendFilm) entries() [][]legendEntry {
 		}})
 	}
 	all = append(all, legendEntry{"median, and what is noise", func(c draw.Canvas, at vg.Point) {
-		fill(c, vg.Rectangle{Min: at.Add(vg.Point{Y: -4}), Max: at.Add(vg.Point{X: legendSign, Y: 4})}, rgb(band))
+		fill(c, vg.Rectangle{Min: at.Add(vg.Point{Y: -4}), Max: at.Add(vg.Point{X: legendSign, Y: 4})}, rgb(noiseColour))
 		line(pen(blue, 0.75))(c, at)
 	}})
 	for _, s := range f.worstAndBest() {

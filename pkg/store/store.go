@@ -7,6 +7,7 @@
 //	    manifest.json                   what the run was made with
 //	    trials/<cell>-<replicate>.json  one measurement each; of a hold <cell>-hold<users>-<replicate>
 //	    logs/<cell>-<replicate>.log     the service's last output, where it failed
+//	    check.json                      of a night of sweep check: what it said
 //	    report/                         derived, remade at will
 //
 // It judges nothing and knows nothing of how results came about.
@@ -36,6 +37,7 @@ const (
 	trialsFolder   = "trials"
 	logsFolder     = "logs"
 	reportFolder   = "report"
+	checkFile      = "check.json"
 	lockFile       = ".lock"
 )
 
@@ -277,6 +279,21 @@ func (r *Run) Results() ([]measure.Result, error) {
 	return out, nil
 }
 
+// PutCheck records what a night of sweep check said.
+func (r *Run) PutCheck(text []byte) error { return r.write(checkFile, text) }
+
+// Check returns what [Run.PutCheck] recorded, nil where nothing is.
+func (r *Run) Check() ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(r.dir, checkFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading results: %w", err)
+	}
+	return text, nil
+}
+
 // ReportDir returns where the run's report stands.
 func (r *Run) ReportDir() string { return filepath.Join(r.dir, reportFolder) }
 
@@ -292,6 +309,35 @@ func Latest(root, name string) (*Run, error) {
 
 // ErrNone says that there are no results in a folder.
 var ErrNone = errors.New("holds no results; sweep run FILE makes some")
+
+// All returns every run of an experiment below root, the oldest first.
+func All(root, name string) ([]*Run, error) {
+	dirs, err := runDirs(filepath.Join(root, name))
+	if err != nil {
+		return nil, err
+	}
+	var runs []*Run
+	for _, dir := range dirs {
+		r, err := Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	return runs, nil
+}
+
+// WriteFile writes a file of the user's, such as a baseline, at once or not at all.
+func WriteFile(path string, text []byte) error {
+	f, err := CreateFile(path)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Abandon())
+	}
+	return f.Close()
+}
 
 // Find returns the run at path, or the newest run of each experiment below it.
 func Find(path string) ([]*Run, error) {
@@ -362,14 +408,7 @@ func readJSON(path string, v any) error {
 }
 
 func (r *Run) write(name string, text []byte) error {
-	f, err := CreateFile(filepath.Join(r.dir, name))
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(text); err != nil {
-		return errors.Join(fmt.Errorf("writing results: %w", err), f.Abandon())
-	}
-	return f.Close()
+	return WriteFile(filepath.Join(r.dir, name), text)
 }
 
 // File is a file that appears under its name, whole, when it is closed.

@@ -85,23 +85,31 @@ type Sweep struct {
 	Ceiling    float64                        // requests a second that the generator makes at most, recorded with each result
 	Impossible func(experiment.Limits) string // why the host can't run a cell, or nothing where it can
 	Observe    func(Progress)
+
+	// Next says which trial comes next, and what is left with it, or false at the
+	// end. Nil: what the search says.
+	Next Course
 }
 
-// Run runs every trial that the search asks for and that isn't recorded yet.
+// Course says which trial comes next, given the verdicts of those that were
+// run, and how many are left, that one too; or false at the end.
+type Course func(known []analysis.Verdict) (next experiment.Trial, left search.Work, more bool)
+
+// Run runs every trial that Next asks for and that isn't recorded yet.
 // Results are recorded one by one, so that an interruption loses only the trial
 // that it hits. A service that fails is a result; an error is always of the
 // instruments.
 func (s *Sweep) Run(ctx context.Context) error {
 	known := slices.Clone(s.Known)
 	for {
-		trial, ok := search.Next(s.Experiment, known, s.Impossible)
-		if !ok {
+		trial, left, more := s.next(known)
+		if !more {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		run := &trialRun{Sweep: s, progress: s.place(trial, known)}
+		run := &trialRun{Sweep: s, progress: s.place(trial, known, left)}
 		result, err := run.run(ctx)
 		if err != nil {
 			return fmt.Errorf("trial %s: %w", trial.Slug(), err)
@@ -120,10 +128,20 @@ func (s *Sweep) Run(ctx context.Context) error {
 	}
 }
 
+func (s *Sweep) next(known []analysis.Verdict) (t experiment.Trial, left search.Work, more bool) {
+	if s.Next != nil {
+		return s.Next(known)
+	}
+	if t, more = search.Next(s.Experiment, known, s.Impossible); more {
+		left = search.Left(s.Experiment, known, s.Impossible)
+	}
+	return t, left, more
+}
+
 // place returns which trial this one is, of how many, and how long it and those
 // after it may take.
-func (s *Sweep) place(trial experiment.Trial, known []analysis.Verdict) Progress {
-	recorded, left := search.Recorded(s.Experiment, known), search.Left(s.Experiment, known, s.Impossible)
+func (s *Sweep) place(trial experiment.Trial, known []analysis.Verdict, left search.Work) Progress {
+	recorded := search.Recorded(s.Experiment, known)
 	return Progress{
 		Trial: trial, Number: recorded + 1, Of: recorded + left.Trials(), Bound: left.Bound,
 		TimeLeft: WorkTime(s.Experiment, left),
