@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"sweep/pkg/engine"
 	"sweep/pkg/store"
@@ -33,6 +34,7 @@ const (
 	looks     = 500 * time.Millisecond
 
 	diesWithin = 3 * time.Second // the process whose pipe has been closed
+	backWithin = 2 * time.Minute // an engine that is gone
 )
 
 func guardVerb(c console) *cli.Command {
@@ -61,13 +63,6 @@ func guard(ctx context.Context, c console, dir, contextName string) error {
 	if err != nil {
 		return err //nolint:wrapcheck // says which file
 	}
-	switch err := lockAsGuard(ctx, run); {
-	case errors.Is(err, store.ErrLocked):
-		return nil // the run goes on already, and has cleaned up itself
-	case err != nil:
-		return err
-	}
-	defer run.Close() //nolint:errcheck // nothing was written
 	owner, err := ownerOf(run)
 	if err != nil {
 		return err
@@ -79,11 +74,21 @@ func guard(ctx context.Context, c console, dir, contextName string) error {
 		return err
 	}
 	defer eng.Close() //nolint:errcheck // nothing is under way any more
+	// Not before: as long as the engine is gone, whoever can should clean up.
+	switch err := lockAsGuard(ctx, run); {
+	case errors.Is(err, store.ErrLocked):
+		return nil // the run goes on already, and has cleaned up itself
+	case err != nil:
+		return err
+	}
+	defer run.Close() //nolint:errcheck // nothing was written
 	return cleanUntilQuiet(ctx, c.err, eng, owner)
 }
 
 // connectAgain connects to an engine that may be gone and come back.
 func connectAgain(ctx context.Context, contextName string) (*engine.Engine, error) {
+	ctx, cancel := context.WithTimeout(ctx, backWithin)
+	defer cancel()
 	for {
 		eng, err := engine.Connect(ctx, contextName)
 		if err == nil {
@@ -136,7 +141,8 @@ func cleanUntilQuiet(ctx context.Context, w io.Writer, eng *engine.Engine, owner
 
 // startGuard starts the guard of a run. Its dismiss has to be called where nothing
 // is left to put back; it waits for the guard. Otherwise the guard begins when
-// this process has ended.
+// this process has ended; a terminal is told what it does. Nobody else is, for
+// whoever reads our output to its end would have to wait for the guard's.
 func startGuard(w io.Writer, dir, contextName string) (dismiss func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -144,7 +150,9 @@ func startGuard(w io.Writer, dir, contextName string) (dismiss func(), err error
 	}
 	cmd := exec.Command(self, "guard", dir, "--context", contextName) //nolint:noctx // it has to outlive this process, let alone its context
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Stderr = beneath(w) // a file, that needs nobody to pass on what is written
+	if f, ok := beneath(w).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		cmd.Stderr = f
+	}
 	pipe, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -122,7 +122,8 @@ func TestASweepThatIsKilledPutsTheContainerBack(t *testing.T) {
 		}
 		time.Sleep(at)
 		_ = cmd.Process.Signal(syscall.SIGKILL) // where it has ended, all the better
-		_ = cmd.Wait()                          // for the guard too
+		_ = cmd.Wait()
+		b.awaitGuards()
 		r.expect(before, fmt.Sprintf("killed after %s", at))
 		b.expectNothingLeft()
 		if now := volumes(t); now != had {

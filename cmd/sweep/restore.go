@@ -85,13 +85,19 @@ func clean(ctx context.Context, eng *engine.Engine, foreign func(engine.Owner) b
 }
 
 func abandoned(ctx context.Context, dir string) bool {
-	for began := time.Now(); store.Guarded(dir) && ctx.Err() == nil && time.Since(began) < guardWithin; {
+	awaitGuard(ctx, dir)
+	return store.Abandoned(dir)
+}
+
+// awaitGuard waits for the guard of a run where it is at work.
+func awaitGuard(ctx context.Context, dir string) {
+	for began := time.Now(); store.Guarded(dir) && time.Since(began) < guardWithin; {
 		select {
 		case <-ctx.Done():
+			return
 		case <-time.After(looks):
 		}
 	}
-	return store.Abandoned(dir)
 }
 
 // thisHost names this host, to tell whether a run that has left something was

@@ -164,6 +164,7 @@ func open(ctx context.Context, c console, eng *engine.Engine, subject *engine.Su
 	case !last.Manifest.Host.Same(m.Host):
 		fmt.Fprintf(c.err, "%s was measured on another host or engine: this is a new run.\n", last.Dir())
 	default:
+		awaitGuard(ctx, last.Dir())
 		return resume(c, last, e, m.Images, o.only != "")
 	}
 	return store.Create(o.results, e, m) //nolint:wrapcheck // says which file and what to do
@@ -349,7 +350,9 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		Next:      course,
 		Observe:   show.observe,
 	}
-	return s.Run(ctx) //nolint:wrapcheck // says which trial
+	err = s.Run(ctx)
+	left = err != nil && ctx.Err() == nil // an instrument that failed may not have been able to clean up
+	return err                            //nolint:wrapcheck // says which trial
 }
 
 // say returns what tells the user how it goes, a line each time.
