@@ -113,7 +113,7 @@ func TestAProjectIsStartedForTheSweepAndGoneAfterIt(t *testing.T) {
 	b.write("compose.yaml", shop)
 	b.askCompose("{file: compose.yaml, service: api}", "FROM=network") // the project's own
 	o := b.run(nil, "run", "small.yaml", "--json")
-	if !strings.Contains(o.err, "starting db.\n") || !strings.Contains(o.err, "db is healthy after") || !strings.Contains(o.out, `"passed"`) {
+	if !strings.Contains(o.err, "starting db\n") || !strings.Contains(o.err, "db is healthy after") || !strings.Contains(o.out, `"passed"`) {
 		t.Errorf("exit %d\n%s%s", o.code, o.err, o.out)
 	}
 }

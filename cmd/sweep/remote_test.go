@@ -14,8 +14,12 @@ func TestASweepOfAnEngineElsewhere(t *testing.T) {
 	second.Load(t, "sweep/predictor:dev")
 	b := newBench(t)
 
+	if o := b.run([]string{"DOCKER_HOST=" + second.Socket}, "run", "small.yaml", "--fresh"); o.code != 0 || !strings.Contains(o.out, "passed") {
+		t.Errorf("over its own socket: exit %d\n%s%s", o.code, o.out, o.err)
+	}
+	b.ask("CPUS=0.3") // else everything is recorded
 	s := b.sweep("DOCKER_HOST="+second.TCP, "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+second.Certificates)
-	if len(s.Cells) != 1 || s.Cells[0].Outcome != "passed" || s.Minimal == nil {
+	if len(s.Cells) != 2 || s.Cells[1].Outcome != "passed" || s.Minimal == nil {
 		t.Errorf("over TLS got %+v", s)
 	}
 	if left := docker(t, "--host", second.Socket, "ps", "--all", "--quiet") +
@@ -33,7 +37,7 @@ func TestASweepOfAnEngineElsewhere(t *testing.T) {
 		code      int
 		out, errs string
 	}{
-		{"plan small.yaml --context elsewhere", 0, "0.25 CPU / 100M", ""},
+		{"plan small.yaml --context elsewhere", 0, "0.3 CPU / 100M", ""},
 		{"run small.yaml --context elsewhere", 0, "passed", "Everything is recorded"},
 		{"restore --context elsewhere", 0, "nothing to put back", ""},
 		{"restore --context elsewher", 1, "", `docker has no context "elsewher" (--context); did you mean elsewhere?`},

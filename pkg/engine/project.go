@@ -158,8 +158,8 @@ func (e *Engine) lasting(ctx context.Context, c compose.Project, inPlace map[str
 		if inPlace[d.Name] {
 			continue
 		}
-		for _, shared := range d.Blueprint.Shared() {
-			notes = append(notes, fmt.Sprintf("What dependency %s writes to %s stays there, as far as that is there already.", d.Name, shared))
+		for _, folder := range d.Blueprint.Folders() { // of volumes, those that are there already are told below
+			notes = append(notes, fmt.Sprintf("What dependency %s writes to %s stays there.", d.Name, folder))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Values(volumes)) {

@@ -178,7 +178,7 @@ func TestWhatIsNotThereIsSaidBeforeAnythingStarts(t *testing.T) {
 		{"services: {api: {image: sweep/predictor:dev, depends_on: [db]}, db: {image: sweep/nothing:x}}", "service db: the engine has no image"},
 		{"services: {api: {image: sweep/predictor:dev}}\nnetworks: {default: {name: sweep-no-such, external: true}}", "docker network create sweep-no-such"},
 		{"services: {api: {image: sweep/predictor:dev, volumes: ['data:/d']}}\nvolumes: {data: {name: sweep-no-such, external: true}}", "docker volume create sweep-no-such"},
-		{"services: {api: {build: .}}", "-api; build it"},
+		{"services: {api: {build: .}}", "is not built yet; `sweep run` does it first"},
 	} {
 		dir, _, asked := shop(t, c.text)
 		if _, err := l.engine.Find(t.Context(), &experiment.Experiment{Service: asked}, dir); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -204,10 +204,17 @@ func (b Blueprint) Shared() []string {
 	return out
 }
 
+// Folders returns those of [Blueprint.Shared] that are folders of the host.
+func (b Blueprint) Folders() []string {
+	return slices.DeleteFunc(b.Shared(), func(s string) bool { return !strings.HasPrefix(s, folder) })
+}
+
+const folder = "folder "
+
 func shared(source, target string) string {
-	kind := "volume"
+	kind := "volume "
 	if strings.HasPrefix(source, "/") {
-		kind = "folder"
+		kind = folder
 	}
-	return fmt.Sprintf("%s %s (%s)", kind, source, target)
+	return fmt.Sprintf("%s%s (%s)", kind, source, target)
 }
