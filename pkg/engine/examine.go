@@ -43,20 +43,15 @@ func (e *Engine) facts(ctx context.Context) (measure.Examination, error) {
 	if err != nil {
 		return measure.Examination{}, err
 	}
-	asked := time.Now()
-	info, err := e.docker.Info(ctx)
+	info, clock, err := e.ask(ctx)
 	if err != nil {
 		return measure.Examination{}, fmt.Errorf("ask the engine about its host: %w", err)
 	}
-	within := time.Since(asked) / 2
-	x := measure.Examination{
-		At: asked, Endpoint: e.Endpoint(), Host: host,
+	return measure.Examination{
+		At: clock.sent, Endpoint: e.Endpoint(), Host: host,
 		Runtime: info.DefaultRuntime, CgroupDriver: info.CgroupDriver, SwapLimit: info.SwapLimit,
-	}
-	if theirs, err := time.Parse(time.RFC3339Nano, info.SystemTime); err == nil {
-		x.ClockOffset, x.ClockWithin = theirs.Sub(asked.Add(within)), within
-	}
-	return x, nil
+		ClockOffset: e.ahead, ClockWithin: clock.trip / 2, // the offset that trials are measured by
+	}, nil
 }
 
 // probe runs the probe to its end. Pressure says whether the pressure of its
