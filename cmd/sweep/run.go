@@ -29,7 +29,7 @@ func runVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "run an experiment; again: continue it",
-		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json] [--context NAME]\n   sweep run --schema",
+		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json] [--ui] [--context NAME]\n   sweep run --schema",
 		Description: "Starts the service under each limit of the matrix, ramps users up until it fails or\n" +
 			"has carried them all, and prints the answer. What is recorded isn't repeated.\n" +
 			"Example:\n   sweep run experiments/matrix.yaml",
@@ -39,6 +39,7 @@ func runVerb(c console) *cli.Command {
 			&cli.BoolFlag{Name: "fresh", Usage: "start a new run even where an unfinished one could be continued"},
 			&cli.BoolFlag{Name: "quiet", Usage: "show no progress"},
 			&cli.BoolFlag{Name: "json", Usage: "print the answer as JSON instead of a table"},
+			&cli.BoolFlag{Name: "ui", Usage: "show the sweep on a page while it runs; prints its address, which only this machine reaches"},
 			contextFlag(),
 			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of experiment files and stop"},
 		},
@@ -52,7 +53,7 @@ func runVerb(c console) *cli.Command {
 			}
 			return run(x.Context, c, runOptions{
 				file: file, results: x.String("results"), only: x.String("only"),
-				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"), context: x.String("context"),
+				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"), ui: x.Bool("ui"), context: x.String("context"),
 			})
 		},
 	}
@@ -62,6 +63,9 @@ type runOptions struct {
 	file, results, only string
 	context             string // docker's name of the engine; "" is the one that the docker command would use
 	fresh, quiet, json  bool
+	ui                  bool
+
+	live *livePage // nil: none
 }
 
 // again returns the command that continues a run with these options.
@@ -72,6 +76,9 @@ func (o runOptions) again() string {
 	}
 	if o.only != "" {
 		parts = append(parts, "--only", quoted(o.only))
+	}
+	if o.ui {
+		parts = append(parts, "--ui")
 	}
 	if o.context != "" {
 		parts = append(parts, "--context", quoted(o.context))
@@ -132,11 +139,16 @@ func run(ctx context.Context, c console, o runOptions) error {
 		return err
 	}
 	defer results.Close() //nolint:errcheck // what was written is on the disk
-	sweepErr := measureAll(ctx, c, eng, subject, e, results, o, searching(e, results.Manifest.Host))
-	if sweepErr != nil {
-		return unfinished(ctx, c, e, results, o, sweepErr)
+	if o.ui {
+		o.live = newLivePage(e, results)
 	}
-	return conclude(c, results, o.json)
+	err = measureAll(ctx, c, eng, subject, e, results, o, searching(e, results.Manifest.Host))
+	if err != nil {
+		err = unfinished(ctx, c, e, results, o, err)
+	} else {
+		err = conclude(c, results, o.json)
+	}
+	return errors.Join(err, o.live.end(ctx, err))
 }
 
 // open continues the newest run of the experiment, if it asked the same of the
@@ -335,6 +347,9 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		releaseErr := release(ctx, c.err, subject, owner)
 		left, err = left || releaseErr != nil, errors.Join(err, releaseErr)
 	}()
+	if err := o.live.start(ctx, c.err); err != nil {
+		return err
+	}
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
 	s := sweep.Sweep{
@@ -348,7 +363,10 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		Recorder:  results,
 		Known:     known,
 		Next:      course,
-		Observe:   show.observe,
+		Observe: func(p sweep.Progress) {
+			show.observe(p)
+			o.live.observe(p)
+		},
 	}
 	err = s.Run(ctx)
 	left = err != nil && ctx.Err() == nil // an instrument that failed may not have been able to clean up

@@ -40,6 +40,7 @@ type (
 		Stories            []story
 		Lists              []listing
 		Experiment         string // as a file
+		Live               bool   // the run goes on
 		Style              template.CSS
 		Script             template.JS
 		ScriptHash         string // the only script that a browser may run
@@ -53,6 +54,7 @@ type (
 		ID, Name string
 		Kind     string // passed, failed, unknown, unmeasured: a class of the style
 		Minimal  bool
+		Running  bool
 	}
 	cellRow struct {
 		cellHead
@@ -96,10 +98,23 @@ const drawn = 36
 // HTML writes a run as one page that needs nothing beside it: the answer, the
 // matrix, each cell's story in pictures and numbers, and what it was measured with.
 func HTML(w io.Writer, r Run) error {
-	p, err := r.page()
+	pictured := 0
+	p, err := r.page(func(string) bool { pictured++; return pictured <= drawn })
 	if err != nil {
 		return err
 	}
+	p.run(pageScript)
+	return p.write(w)
+}
+
+// run gives the page the only script that a browser may run there.
+func (p *page) run(script string) {
+	hash := sha256.Sum256([]byte(script))
+	p.Script = template.JS(script) // this package's own
+	p.ScriptHash = "sha256-" + base64.StdEncoding.EncodeToString(hash[:])
+}
+
+func (p page) write(w io.Writer) error {
 	t, err := template.New("page").Parse(pageTemplate)
 	if err != nil {
 		return fmt.Errorf("read the page's template: %w", err)
@@ -110,8 +125,9 @@ func HTML(w io.Writer, r Run) error {
 	return nil
 }
 
-func (r Run) page() (page, error) {
-	hash := sha256.Sum256([]byte(pageScript))
+// page returns what the page says. pictured says which cells' stories have
+// pictures, by their ids.
+func (r Run) page(pictured func(id string) bool) (page, error) {
 	var text []byte
 	if r.Experiment != nil {
 		var err error
@@ -123,7 +139,6 @@ func (r Run) page() (page, error) {
 		Experiment: Printable(string(text)),
 		Title:      clean(r.Surface.Experiment, nameLength), Run: clean(r.ID, nameLength), Answer: unbroken(clean(r.Surface.Answer, lineLength)), Caption: r.caption(),
 		Facts: r.facts(), Environment: r.environment(), Legend: r.legend(), Causes: r.failures(),
-		Script: template.JS(pageScript), ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:]), // this package's own
 	}
 	w := &wardrobe{names: map[string]string{}}
 	var err error
@@ -134,7 +149,7 @@ func (r Run) page() (page, error) {
 	if p.Prices, err = r.prices(w); err != nil {
 		return page{}, err
 	}
-	if p.Stories, err = r.stories(w); err != nil {
+	if p.Stories, err = r.stories(w, pictured); err != nil {
 		return page{}, err
 	}
 	if len(p.Stories) > drawn {
@@ -216,7 +231,7 @@ func (r Run) rows() (heads []value, rows []cellRow) {
 }
 
 func (r Run) head(i int, c analysis.Cell) cellHead {
-	return cellHead{ID: fmt.Sprintf("cell-%d", i+1), Name: named(c.Trial.Limits), Kind: kind(c), Minimal: r.minimal(c)}
+	return cellHead{ID: fmt.Sprintf("cell-%d", i+1), Name: named(c.Trial.Limits), Kind: kind(c), Minimal: r.minimal(c), Running: r.running(c)}
 }
 
 func kind(c analysis.Cell) string {

@@ -14,7 +14,7 @@ import (
 	"sweep/pkg/measure"
 )
 
-func (r Run) stories(w *wardrobe) ([]story, error) {
+func (r Run) stories(w *wardrobe, pictured func(id string) bool) ([]story, error) {
 	var out []story
 	for i, c := range r.Surface.Cells {
 		s := story{cellHead: r.head(i, c), Outcome: r.ended(c), Bracket: bracket(c, r.unit()), Cause: cause(c), Notes: notes(c)}
@@ -31,7 +31,7 @@ func (r Run) stories(w *wardrobe) ([]story, error) {
 			}
 		}
 		s.Starts = r.startsOf(c)
-		if i < drawn && c.Measured {
+		if pictured(s.ID) && c.Measured {
 			var err error
 			if s.Figures, err = r.figures(w, c); err != nil {
 				return nil, err

@@ -194,6 +194,9 @@ func (m matrix) drawCell(c draw.Canvas, box vg.Rectangle, cell analysis.Cell) {
 	case failsHolding(cell):
 		outline(c, inset(box, 1.5), pen(vermilion, 3, 7, 4))
 	}
+	if m.run.running(cell) {
+		outline(c, inset(box, 1.5), pen(blue, 3))
+	}
 	stack(c, box, inkOn(ground), m.lines(cell))
 }
 
@@ -250,6 +253,9 @@ func (m matrix) lines(cell analysis.Cell) []cellLine {
 	var out []cellLine
 	if m.run.minimal(cell) {
 		out = append(out, cellLine{text: "minimal viable", size: normal, bold: true, sign: starSign})
+	}
+	if m.run.running(cell) {
+		out = append(out, cellLine{text: "running now", size: normal, bold: true})
 	}
 	out = append(out, cellLine{text: bracket(cell, m.run.unit()), size: large, bold: true})
 	ended, why := m.run.outcome(cell), cause(cell)

@@ -63,6 +63,9 @@ type panel struct {
 	heat    []tile
 	marks   []mark
 	bands   []band
+	room    []float64 // what the axis has to reach, besides what is drawn
+
+	unfilled bool // lines and names are drawn by somebody else
 }
 
 // plot returns the panel with its axes, the shared one from 0 to end.
@@ -72,16 +75,22 @@ func (p panel) plot(end float64, ticks plot.ConstantTicks) *plot.Plot {
 	out.X.Min, out.X.Max, out.X.Tick.Marker = 0, end, ticks
 	if p.log {
 		out.Y.Scale = plot.LogScale{}
-		out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.decades()
-	} else {
-		out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.fromZero()
 	}
+	out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.axis()
 	for _, a := range []*plot.Axis{&out.X, &out.Y} {
 		a.Padding, a.Tick.Length = 0, 3
 		a.Tick.Label.Font, a.Color, a.Tick.Color = sized(small), rgb(edge), rgb(edge)
 	}
 	out.Add(p)
 	return out
+}
+
+// axis returns the ends of the panel's own axis, and its ticks.
+func (p panel) axis() (low, high float64, ticks plot.ConstantTicks) {
+	if p.log {
+		return p.decades()
+	}
+	return p.fromZero()
 }
 
 // top returns the greatest value in the panel.
@@ -101,6 +110,9 @@ func (p panel) each(see func(y float64)) {
 	}
 	for _, b := range p.bounds {
 		see(b.y)
+	}
+	for _, y := range p.room {
+		see(y)
 	}
 	for _, t := range p.heat {
 		see(t.low)
@@ -196,6 +208,9 @@ func (p panel) Plot(c draw.Canvas, axes *plot.Plot) {
 	}
 	for _, b := range p.bounds {
 		c.StrokeLine2(boundPen(), c.Min.X, y(b.y), c.Max.X, y(b.y))
+	}
+	if p.unfilled {
+		return
 	}
 	place := func(v float64) vg.Length { return y(max(v, axes.Y.Min)) }
 	some := len(p.heat) > 0

@@ -34,10 +34,13 @@ func (p *Picture) show(f film) { p.height, p.draw, p.axis = f.height(), f.draw, 
 // reach returns from where to where, as shares of the picture's width, its axis
 // goes.
 func (p *Picture) reach() (from, to float64) {
-	width, height := p.size()
-	left, right := p.axis.across(p.inner(draw.New(vgsvg.New(width, height))))
+	width, _ := p.size()
+	left, right := p.axis.across(p.blank())
 	return float64(left / width), float64(right / width)
 }
+
+// blank returns where the drawing goes, on paper on which nothing is drawn.
+func (p *Picture) blank() draw.Canvas { return p.inner(draw.New(vgsvg.New(p.size()))) }
 
 // margin is the white around everything.
 const margin vg.Length = 16

@@ -24,6 +24,7 @@ type Run struct {
 	Manifest   measure.Manifest
 	Results    []measure.Result // in any order
 	Surface    analysis.Surface
+	Running    *experiment.Limits // the cell in which a trial is under way; nil: none
 }
 
 // warnings returns what to know of the whole run.
@@ -133,3 +134,6 @@ func (r Run) minimal(c analysis.Cell) bool {
 	m := r.Surface.Minimal
 	return m != nil && m.Limits == c.Trial.Limits
 }
+
+// running reports whether a trial of c is under way.
+func (r Run) running(c analysis.Cell) bool { return r.Running != nil && *r.Running == c.Trial.Limits }

@@ -1,7 +1,8 @@
 // The page reads fully without this: it adds a switch between configurations,
 // and what a picture's table says where the pointer is.
 "use strict";
-(() => {
+let follow = () => {}; // a link to a configuration
+const enliven = () => {
   const stories = [...document.querySelectorAll(".story")];
   const tabs = document.querySelector(".tabs");
 
@@ -10,6 +11,13 @@
     for (const b of tabs.children) b.setAttribute("aria-pressed", String(b.dataset.id === story.id));
   };
   const asked = () => stories.find((s) => "#" + s.id === location.hash);
+  follow = () => {
+    const s = asked();
+    if (s) {
+      show(s);
+      s.scrollIntoView();
+    }
+  };
 
   if (stories.length > 1) {
     for (const s of stories) {
@@ -23,13 +31,6 @@
     tabs.hidden = false;
     document.body.classList.add("switched");
     show(asked() || stories.find((s) => s.classList.contains("failed")) || stories[0]);
-    addEventListener("hashchange", () => {
-      const s = asked();
-      if (s) {
-        show(s);
-        s.scrollIntoView();
-      }
-    });
   }
 
   const value = (cell) => parseFloat(cell.textContent.replace(/,/g, ""));
@@ -70,4 +71,6 @@
     plot.addEventListener("pointerdown", read);
     plot.addEventListener("pointerleave", () => { cursor.hidden = true; });
   }
-})();
+};
+enliven();
+addEventListener("hashchange", () => follow());
