@@ -52,7 +52,7 @@ func (r Run) unanswered() string {
 			measured++
 		}
 	}
-	return fmt.Sprintf("Which configuration carries %s %s isn't known yet: %d of %d are measured.",
+	return fmt.Sprintf("Which configuration carries %s %s isn't known yet: %d of %d configurations measured.",
 		analysis.Thousands(r.Surface.Target), r.unit(), measured, len(r.Surface.Cells))
 }
 
@@ -165,17 +165,14 @@ func (s *Stage) Scene() (Scene, error) {
 }
 
 // roomy makes room on a panel's axis for what hasn't come yet: response times
-// between a tenth of a millisecond and ten seconds, and of all else as
-// much again as there was.
+// between a tenth of a millisecond and ten seconds, and of what has no bound twice
+// as much as there was.
 func (p *panel) roomy() {
-	if p.log {
+	switch least, more := 10.0, 2.0; {
+	case p.log:
 		p.room = []float64{1e-4, 10}
-		return
-	}
-	const least, more = 10, 2
-	p.room = []float64{max(least, more*p.top())}
-	if len(p.bounds) > 0 { // it hardly gets beyond
-		p.room = []float64{p.top()}
+	case len(p.bounds) == 0:
+		p.room = []float64{max(least, more*p.top())}
 	}
 }
 

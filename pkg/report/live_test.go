@@ -127,7 +127,7 @@ func TestTheLivePageSaysWhatIsNotKnownYet(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for _, want := range []string{"isn&#39;t known yet: 1 of 2 are measured", "running now", `id="live"`, "connect-src 'self'"} {
+	for _, want := range []string{"isn&#39;t known yet: 1 of 2 configurations measured", "running now", `id="live"`, "connect-src 'self'"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page doesn't say %q", want)
 		}
