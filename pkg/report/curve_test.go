@@ -2,8 +2,6 @@ package report
 
 import (
 	"math"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,36 +87,6 @@ func TestHeatCountsEverySecond(t *testing.T) {
 	if tiles := heat(nil); len(tiles) > 0 {
 		t.Errorf("of nothing: %v", tiles)
 	}
-}
-
-// TestCoarsePathsGoTheSameWay follows a path as it was drawn, and as it is
-// written.
-func TestCoarsePathsGoTheSameWay(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var path strings.Builder
-		var want [][2]float64
-		for i := range rapid.IntRange(1, 50).Draw(t, "places") {
-			x, y := rapid.Float64Range(-999, 999).Draw(t, "x"), rapid.Float64Range(-999, 999).Draw(t, "y")
-			to := "L"
-			if i == 0 || rapid.Bool().Draw(t, "jump") {
-				to = "M"
-			}
-			path.WriteString(to + strconv.FormatFloat(x, 'f', 3, 64) + "," + strconv.FormatFloat(y, 'f', 3, 64))
-			want = append(want, [2]float64{x, y})
-		}
-		var at [2]float64
-		for i, m := range regexp.MustCompile(`([Ml])([-0-9.]+),([-0-9.]+)`).FindAllStringSubmatch(coarse(`<path d="`+path.String()+`"/>`), -1) {
-			x, _ := strconv.ParseFloat(m[2], 64)
-			y, _ := strconv.ParseFloat(m[3], 64)
-			if m[1] == "M" {
-				at = [2]float64{}
-			}
-			at[0], at[1] = at[0]+x, at[1]+y
-			if math.Abs(at[0]-want[i][0]) > 0.0511 || math.Abs(at[1]-want[i][1]) > 0.0511 {
-				t.Fatalf("place %d is %v, not %v", i, at, want[i])
-			}
-		}
-	})
 }
 
 // TestOffers checks which cells are the least price for what they carry.

@@ -22,7 +22,6 @@ const (
 	axisWidth  vg.Length = 72  // the axis of memory
 	axisHeight vg.Length = 38  // the axis of CPUs
 	scaleWidth vg.Length = 104 // the scale of colours
-	leastWidth vg.Length = 540 // for the text around the matrix
 )
 
 // Matrix draws the cells of a run: CPUs to the right, memory upwards, coloured
@@ -35,7 +34,7 @@ func Matrix(r Run) *Picture {
 		Title:       clean(r.Surface.Experiment, nameLength) + ": " + r.unit() + " carried of " + analysis.Thousands(r.Surface.Target),
 		Description: clean(r.Surface.Answer, lineLength),
 		caption:     strings.Join(append([]string{r.caption()}, r.priced()...), "  ·  "),
-		width:       max(vg.Length(p.across)*p.width+scaleWidth, leastWidth),
+		width:       vg.Length(p.across)*p.width + scaleWidth,
 		height:      vg.Length(p.down) * p.height,
 		draw:        p.draw,
 	}
