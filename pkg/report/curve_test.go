@@ -60,8 +60,38 @@ func TestCurve(t *testing.T) {
 			t.Errorf("no %q", want)
 		}
 	}
+	bare := strings.Count(text, "<path")
+	if text = svg(t, Curve(heldRun(), heldRun().Surface.Cells[0])); strings.Count(text, "<path") <= bare {
+		t.Error("no bars")
+	}
 	if text := svg(t, Curve(neverReady(), neverReady().Surface.Cells[0])); !strings.Contains(text, "No load was made") {
 		t.Error("nothing says why there is no curve")
+	}
+}
+
+// TestBarsHoldTheirPoints checks that the bar of a hold, from its best measured
+// second to its worst, holds what was made of them together, and none of what
+// came before it was measured, after it was decided, or decided nothing.
+func TestBarsHoldTheirPoints(t *testing.T) {
+	r := heldRun()
+	held := r.holds(r.Surface.Cells[0])
+	if len(held) != 2 {
+		t.Fatalf("%d holds", len(held))
+	}
+	for _, h := range held {
+		for q, got := range map[float64]time.Duration{0.5: h.level.P50, 0.95: h.level.P95, 0.99: h.level.P99} {
+			if low, high := h.between(quantile(q)); !(low < high && low <= got.Seconds() && got.Seconds() <= high) {
+				t.Errorf("%d users, p%g: %v isn't between %g and %g s", h.level.Users, 100*q, got, low, high)
+			}
+		}
+		if first, last := h.seconds[0], h.seconds[len(h.seconds)-1]; first.Start != 20*time.Second || last.End() != h.level.At {
+			t.Errorf("%d users: from %v to %v", h.level.Users, first.Start, last.End())
+		}
+	}
+	v := held[0].start
+	v.Void = []analysis.Stretch{{From: 0, To: time.Hour}}
+	if n := len(r.measured(v, time.Hour)); n != 0 {
+		t.Errorf("%d seconds that decided nothing count", n)
 	}
 }
 
