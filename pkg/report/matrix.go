@@ -194,6 +194,21 @@ func (m matrix) drawCell(c draw.Canvas, box vg.Rectangle, cell analysis.Cell) {
 		outline(c, inset(box, 1.5), pen(vermilion, 3, 7, 4))
 	}
 	stack(c, box, inkOn(ground), m.lines(cell))
+	if cell.Measured && cell.Outcome.Known() && !m.run.minimal(cell) {
+		drawSide(c, vg.Point{X: box.Min.X + 12, Y: box.Max.Y - 12}, inkOn(ground), cell.Outcome.Failed())
+	}
+}
+
+// drawSide draws a cross for a cell that failed, a tick for one that passed.
+func drawSide(c draw.Canvas, at vg.Point, ink color.RGBA, failed bool) {
+	const arm = 4
+	style := draw.LineStyle{Color: ink, Width: 2.2}
+	if !failed {
+		c.StrokeLines(style, []vg.Point{{X: at.X - arm, Y: at.Y}, {X: at.X - 1, Y: at.Y - arm}, {X: at.X + arm + 1, Y: at.Y + arm}})
+		return
+	}
+	c.StrokeLine2(style, at.X-arm, at.Y-arm, at.X+arm, at.Y+arm)
+	c.StrokeLine2(style, at.X-arm, at.Y+arm, at.X+arm, at.Y-arm)
 }
 
 // ground returns a cell's colour: how much of the target it carried, or a grey

@@ -65,16 +65,29 @@ func placeOf(text string) (place, bool) {
 func writeLine(b *strings.Builder, line []place) {
 	last := place{}
 	for i, at := range straightened(line) {
-		command := "l"
-		if i == 0 {
-			command = "M"
+		x, y := tenth(at.x-last.x), tenth(at.y-last.y)
+		switch {
+		case i == 0:
+			b.WriteString("M" + x + "," + y)
+		case at.y == last.y:
+			b.WriteString("h" + x)
+		case at.x == last.x:
+			b.WriteString("v" + y)
+		default:
+			b.WriteString("l" + x + "," + y)
 		}
-		b.WriteString(command + tenth(at.x-last.x) + "," + tenth(at.y-last.y))
 		last = at
 	}
 }
 
-func tenth(n int) string { return strconv.FormatFloat(float64(n)/10, 'f', -1, 64) }
+// tenth writes a number of tenths: "12.3", "-.4".
+func tenth(n int) string {
+	text := strconv.FormatFloat(float64(n)/10, 'f', -1, 64)
+	if sign, rest, ok := strings.Cut(text, "0."); ok && (sign == "" || sign == "-") {
+		return sign + "." + rest
+	}
+	return text
+}
 
 // unseen is how far a line may be from where it was drawn, in tenths of a
 // point: a third of a pixel.
@@ -118,7 +131,7 @@ func joined(svg string) string {
 	for line := range strings.Lines(svg) {
 		d, rest, ok := strings.Cut(strings.TrimPrefix(line, opening), closing)
 		ok = ok && strings.HasPrefix(line, opening)
-		if style != "" && !(ok && rest == style) {
+		if style != "" && (!ok || rest != style) {
 			b.WriteString(closing + style)
 			style = ""
 		}

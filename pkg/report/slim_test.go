@@ -13,14 +13,17 @@ import (
 // followed returns the lines that a path goes, each by its places.
 func followed(path string) [][][2]float64 {
 	var out [][][2]float64
-	for _, m := range regexp.MustCompile(`([MLl])([-0-9.]+),([-0-9.]+)`).FindAllStringSubmatch(path, -1) {
+	for _, m := range regexp.MustCompile(`([MLlhv])([-0-9.]+),?([-0-9.]*)`).FindAllStringSubmatch(path, -1) {
 		x, _ := strconv.ParseFloat(m[2], 64)
-		y, _ := strconv.ParseFloat(m[3], 64)
+		y, _ := strconv.ParseFloat(m[3], 64) // 0 where there is none
+		if m[1] == "v" {
+			x, y = y, x
+		}
 		if m[1] == "M" {
 			out = append(out, nil)
 		}
 		line := &out[len(out)-1]
-		if m[1] == "l" {
+		if m[1] != "M" && m[1] != "L" {
 			last := (*line)[len(*line)-1]
 			x, y = x+last[0], y+last[1]
 		}
