@@ -40,6 +40,7 @@ type (
 		Causes             []failure
 		Stories            []story
 		Lists              []listing
+		Besides            int    // how many remarks limit what the numbers say
 		Experiment         string // as a file
 		Style              template.CSS
 		Script             template.JS
@@ -101,6 +102,7 @@ type (
 		Sign, Outcome, Bracket, Cause, Evidence string
 	}
 	listing struct {
+		ID    string
 		Title string
 		Items []string
 	}
@@ -158,8 +160,10 @@ func (r Run) page() (page, error) {
 	if len(p.Stories) > drawn {
 		p.Omitted = fmt.Sprintf("The first %d have pictures here; those of all are files beside this page.", drawn)
 	}
+	besides := r.besides()
+	p.Besides = len(besides)
 	for _, l := range []listing{
-		{"Levels that were held", r.levels()}, {"Predicted, not measured", r.foretold()}, {"To know besides", r.besides()},
+		{"levels", "Levels that were held", r.levels()}, {"predicted", "Predicted, not measured", r.foretold()}, {"besides", "To know besides", besides},
 	} {
 		if len(l.Items) > 0 {
 			p.Lists = append(p.Lists, l)
