@@ -46,7 +46,7 @@ func TestThePageInABrowser(t *testing.T) {
 		}
 	}
 	others := runs()
-	others["hostile"] = hostilePage()
+	others["hostile"], others["held"] = hostilePage(), heldRun()
 	for name, r := range others {
 		phone := reporttest.Widths()[0] // where room is least
 		b.Look(t, pageOf(t, r), phone, "dark")
@@ -92,6 +92,37 @@ func TestThePageTellsWhatIsPointedAt(t *testing.T) {
 	}
 }
 
+// TestThePageSwitchesStarts checks that a story shows the start that speaks for its
+// cell, and another where it is asked for.
+func TestThePageSwitchesStarts(t *testing.T) {
+	b := reporttest.NewBrowser(t)
+	b.Look(t, pageOf(t, heldRun()), 1280, "light")
+	const shown = "[...document.querySelectorAll('.start')].filter((s) => s.checkVisibility()).map((s) => s.dataset.name).join()"
+	if got := reporttest.Ask[string](t, b, shown); got != "✗ start 1 holding 6,302 users" {
+		t.Errorf("shown at first: %s", got)
+	}
+	b.Do(t, chromedp.Click("#cell-1 .tabs button:nth-child(3)"))
+	if got := reporttest.Ask[string](t, b, shown); got != "✓ start 1 holding 5,987 users" {
+		t.Errorf("shown then: %s", got)
+	}
+	b.Shoot(t, "starts")
+}
+
+// TestTheAnswerIsOnTheFirstScreen checks what a reader sees without scrolling: the
+// answer, the matrix, and why each cell failed; on a phone at least the first two.
+func TestTheAnswerIsOnTheFirstScreen(t *testing.T) {
+	b := reporttest.NewBrowser(t)
+	file := pageOf(t, reference())
+	for width, parts := range map[int64][]string{1280: {"h1", "#matrix svg", ".why li:last-child"}, 390: {"h1", "#matrix svg"}} {
+		b.Look(t, file, width, "light") // 900 pixels high
+		for _, part := range parts {
+			if bottom := reporttest.Ask[float64](t, b, fmt.Sprintf("document.querySelector(%q).getBoundingClientRect().bottom", part)); bottom > 900 {
+				t.Errorf("%d: %s ends at %g", width, part, bottom)
+			}
+		}
+	}
+}
+
 func TestThePageReadsWithoutScript(t *testing.T) {
 	b := reporttest.NewBrowser(t)
 	reporttest.Set(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
@@ -106,6 +137,10 @@ func TestThePageReadsWithoutScript(t *testing.T) {
 	}
 	sameAsSummary(t, b, r)
 	b.Shoot(t, "without-script")
+	b.Look(t, pageOf(t, heldRun()), 1280, "light")
+	if n := reporttest.Ask[int](t, b, "[...document.querySelectorAll('.start')].filter((s) => s.checkVisibility()).length"); n != 3 {
+		t.Errorf("%d of 3 starts", n)
+	}
 }
 
 // sameAsSummary holds the page's table against summary.json, cell by cell, to

@@ -36,9 +36,11 @@ type (
 		Prices             *figure
 		Heads              []value
 		Rows               []cellRow
-		Legend, Causes     []string
+		Legend             []string
+		Causes             []failure
 		Stories            []story
 		Lists              []listing
+		Besides            int    // how many remarks limit what the numbers say
 		Experiment         string // as a file
 		Live               bool   // the run goes on
 		Style              template.CSS
@@ -63,12 +65,13 @@ type (
 	}
 	// A figure is a picture beside its numbers.
 	figure struct {
-		Label string
-		SVG   template.HTML
-		Width int // at which its text is as large as the page's smallest, in pixels
-		Table *data
+		Label  string
+		Note   string // how to read it
+		SVG    template.HTML
+		Width  int // at which its text is as large as the page's smallest, in pixels
+		Tables []*data
 
-		Axis          bool    // whether the table's first column is what the picture's axis counts
+		Axis          bool    // whether the first table's first column is what the picture's axis counts
 		From, To, End float64 // where the axis goes, as shares of the width; and its last value
 	}
 	data struct {
@@ -82,10 +85,26 @@ type (
 		Sign, Outcome, Bracket, Cause string
 
 		Evidence, Notes []string
+		Starts          []start // the one that speaks for the cell first
+		Omitted         int     // how many starts aren't among them
 		Figures         []figure
-		Starts          *data
+		Each            *data
+	}
+	// A start is one of a cell, second by second.
+	start struct {
+		Name, Kind, Sign, Outcome string
+
+		Speaks bool // for the cell, of several
+		Figure figure
+	}
+	// A failure is why a cell failed, in a line, and what shows it.
+	failure struct {
+		cellHead
+
+		Sign, Outcome, Bracket, Cause, Evidence string
 	}
 	listing struct {
+		ID    string
 		Title string
 		Items []string
 	}
@@ -145,6 +164,7 @@ func (r Run) page(pictured func(id string) bool) (page, error) {
 	if p.Matrix, err = w.pictured(Matrix(r), "Which configurations carry the load"); err != nil {
 		return page{}, err
 	}
+	p.Matrix.Note = "" // which would be the answer again
 	p.Heads, p.Rows = r.rows()
 	if p.Prices, err = r.prices(w); err != nil {
 		return page{}, err
@@ -155,8 +175,10 @@ func (r Run) page(pictured func(id string) bool) (page, error) {
 	if len(p.Stories) > drawn {
 		p.Omitted = fmt.Sprintf("The first %d have pictures here; those of all are files beside this page.", drawn)
 	}
+	besides := r.besides()
+	p.Besides = len(besides)
 	for _, l := range []listing{
-		{"Levels that were held", r.levels()}, {"Predicted, not measured", r.foretold()}, {"To know besides", r.besides()},
+		{"levels", "Levels that were held", r.levels()}, {"predicted", "Predicted, not measured", r.foretold()}, {"besides", "To know besides", besides},
 	} {
 		if len(l.Items) > 0 {
 			p.Lists = append(p.Lists, l)
@@ -187,8 +209,10 @@ func (w *wardrobe) class(style string) string {
 	return name
 }
 
-// pictured returns a picture as a figure without numbers.
+// pictured returns a picture as a figure without numbers, nor the text around
+// it: the page has that.
 func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
+	p.bare = true
 	var b strings.Builder
 	if err := p.WriteSVG(&b); err != nil {
 		return figure{}, err
@@ -204,8 +228,8 @@ func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
 	})
 	_, body, _ := strings.Cut(text, "<svg") // without what XML begins with
 	width, _ := p.size()
-	const pixel = 0.75                                                                               // of points
-	f := figure{Label: label, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text
+	const pixel = 0.75                                                                                                    // of points
+	f := figure{Label: label, Note: p.Description, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text
 	if p.axis != nil {
 		f.Axis, f.End = true, p.axis.end
 		f.From, f.To = p.reach()
@@ -253,20 +277,20 @@ func signOf(kind string) string {
 }
 
 // failures says of each cell that failed where and why.
-func (r Run) failures() []string {
-	var out []string
-	for _, c := range r.Surface.Cells {
+func (r Run) failures() []failure {
+	var out []failure
+	for i, c := range r.Surface.Cells {
 		if !c.Outcome.Failed() {
 			continue
 		}
-		text := fmt.Sprintf("%s: %s, %s", named(c.Trial.Limits), r.outcome(c), bracket(c, r.unit()))
+		f := failure{cellHead: r.head(i, c), Sign: signOf("failed"), Outcome: r.outcome(c), Bracket: bracket(c, r.unit())}
 		if c.Cause != nil {
-			if why := cause(c); !strings.HasPrefix(r.outcome(c), why) {
-				text += ". Cause: " + why
+			if why := cause(c); !strings.HasPrefix(f.Outcome, why) { // else the outcome is the cause
+				f.Cause = why
 			}
-			text += ". " + evidence(c)
+			f.Evidence = evidence(c)
 		}
-		out = append(out, clean(text, lineLength))
+		out = append(out, f)
 	}
 	return out
 }
@@ -299,7 +323,7 @@ func (r Run) prices(w *wardrobe) (*figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Table = &data{Title: "Price by capacity, in numbers", Heads: []string{"configuration", r.unit() + " carried", "per hour", "best for that"}}
+	table := &data{Title: "Price by capacity, in numbers", Heads: []string{"configuration", r.unit() + " carried", "per hour", "best for that"}}
 	for _, a := range o.all {
 		carries, best := analysis.Thousands(int(a.carries)), ""
 		if a.more {
@@ -308,7 +332,8 @@ func (r Run) prices(w *wardrobe) (*figure, error) {
 		if a.best {
 			best = "yes"
 		}
-		f.Table.Rows = append(f.Table.Rows, []string{a.name, carries, dollars(a.price), best})
+		table.Rows = append(table.Rows, []string{a.name, carries, dollars(a.price), best})
 	}
+	f.Tables = []*data{table}
 	return &f, nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"gonum.org/v1/plot/vg"
+
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
@@ -122,9 +124,18 @@ func NewStage(r Run, t experiment.Trial, length time.Duration) *Stage {
 	return s
 }
 
-// shown returns the panels that a live page shows of windows.
+// shown returns the panels that a live page shows of windows: those of lines. What
+// the report has as areas is lines here, told apart by their names and dashes.
 func (s *Stage) shown(of measure.Series) []panel {
 	all := s.run.panels(measure.Result{Trial: s.trial, Series: of})
+	for i := range all {
+		for _, layer := range all[i].stack {
+			n := slices.Index(measure.Classes(), measure.Class(layer.name)) // 0 to 6
+			layer.style = pen(vermilion, 1.5, vg.Length(8-n), 2)
+			all[i].series = append(all[i].series, layer)
+		}
+		all[i].stack = nil
+	}
 	return slices.DeleteFunc(all, func(p panel) bool { return len(p.series) == 0 })
 }
 

@@ -67,12 +67,12 @@ func TestAPageSeesATrialAsTheReportDrawsIt(t *testing.T) {
 	for _, w := range res.Series.Windows {
 		o.take(t, s, w)
 	}
-	drawn := slices.DeleteFunc(r.panels(res), func(p panel) bool { return len(p.series) == 0 })
+	drawn := slices.DeleteFunc(r.panels(res), func(p panel) bool { return len(p.series)+len(p.stack) == 0 })
 	if len(o.Panels) != len(drawn) {
 		t.Fatalf("%d panels, not %d", len(o.Panels), len(drawn))
 	}
 	for i, p := range drawn {
-		for j, line := range p.series {
+		for j, line := range append(p.series, p.stack...) {
 			got := o.Panels[i].Lines[j]
 			if got.Name != line.name || len(got.Values) != len(line.ys) {
 				t.Errorf("%s: the line is %s with %d values, not %s with %d", p.heading, got.Name, len(got.Values), line.name, len(line.ys))

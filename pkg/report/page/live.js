@@ -70,6 +70,7 @@
   // refresh fetches the page anew and takes all but what happens now from it.
   let fetching = null, again = false, fetched = "";
   const shown = () => document.querySelector(".story.shown") || document.querySelector(".story");
+  const buttons = () => [...document.querySelectorAll(".tabs button")]; // first those of the configurations, one a story
   const opened = () => [...document.querySelectorAll("main details")].map((e) => e.open);
   const refresh = () => {
     if (fetching) {
@@ -83,12 +84,13 @@
         const answer = await fetch("?view=" + encodeURIComponent(fetched));
         if (!answer.ok) continue;
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const id = shown()?.id, focus = document.activeElement?.dataset?.id, open = opened();
+        const id = shown()?.id, focus = buttons().indexOf(document.activeElement), open = opened();
         document.title = page.title;
         for (const name of ["style", "header", "main", "footer"]) document.querySelector(name).replaceWith(page.querySelector(name));
         enliven();
-        document.querySelector(`.tabs [data-id="${id}"]`)?.click();
-        if (focus) document.querySelector(`.tabs [data-id="${focus}"]`)?.focus();
+        const stories = [...document.querySelectorAll(".story")];
+        if (stories.length > 1) buttons()[stories.findIndex((s) => s.id === id)]?.click();
+        buttons()[focus]?.focus();
         const now = document.querySelectorAll("main details");
         if (now.length === open.length) now.forEach((e, i) => { e.open = open[i]; });
       } while (again);
