@@ -22,10 +22,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
@@ -258,25 +261,60 @@ func (r *Run) Put(result measure.Result) error {
 	return r.write(filepath.Join(trialsFolder, result.Trial.Slug()+".json"), append(text, '\n'))
 }
 
-// Results reads every recorded result, by cell and replicate.
+// Results reads every recorded result, by cell and replicate. Of a large run
+// that is more than fits into memory; see [Each].
 func (r *Run) Results() ([]measure.Result, error) {
+	return Each(r, func(result measure.Result) measure.Result { return result })
+}
+
+// Each reads every recorded result and returns what of makes of them, by cell
+// and replicate. It calls of from several goroutines at once, and holds no more
+// results than it has goroutines.
+func Each[T any](r *Run, of func(measure.Result) T) ([]T, error) {
 	paths, err := filepath.Glob(filepath.Join(r.dir, trialsFolder, "*.json"))
 	if err != nil {
 		return nil, fmt.Errorf("reading results: %w", err)
 	}
-	var out []measure.Result
-	for _, path := range paths {
-		var result measure.Result
-		if err := readJSON(path, &result); err != nil {
-			return nil, err
-		}
-		if result.Schema != measure.Schema {
-			return nil, fmt.Errorf("%s has the format %q; this sweep reads %q", path, result.Schema, measure.Schema)
-		}
-		out = append(out, result)
+	type made struct {
+		trial experiment.Trial
+		of    T
 	}
-	slices.SortFunc(out, func(a, b measure.Result) int { return a.Trial.Compare(b.Trial) })
+	all := make([]made, len(paths))
+	var readers errgroup.Group
+	readers.SetLimit(runtime.GOMAXPROCS(0))
+	for i, path := range paths {
+		readers.Go(func() error {
+			result, err := readResult(path)
+			if err == nil {
+				all[i] = made{result.Trial, of(result)}
+			}
+			return err
+		})
+	}
+	if err := readers.Wait(); err != nil {
+		return nil, err //nolint:wrapcheck // says which file and what to do
+	}
+	slices.SortStableFunc(all, func(a, b made) int { return a.trial.Compare(b.trial) })
+	var out []T
+	for _, m := range all {
+		out = append(out, m.of)
+	}
 	return out, nil
+}
+
+// Result reads the recorded result of a trial.
+func (r *Run) Result(t experiment.Trial) (measure.Result, error) {
+	return readResult(r.trialPath(t))
+}
+
+func readResult(path string) (result measure.Result, err error) {
+	if err := readJSON(path, &result); err != nil {
+		return result, err
+	}
+	if result.Schema != measure.Schema {
+		return result, fmt.Errorf("%s has the format %q; this sweep reads %q", path, result.Schema, measure.Schema)
+	}
+	return result, nil
 }
 
 // PutCheck records what a night of sweep check said.
@@ -327,7 +365,8 @@ func All(root, name string) ([]*Run, error) {
 	return runs, nil
 }
 
-// WriteFile writes a file of the user's, such as a baseline, at once or not at all.
+// WriteFile writes a measurement, or a file of the user's such as a baseline, at
+// once or not at all. It is on the disk when WriteFile returns.
 func WriteFile(path string, text []byte) error {
 	f, err := CreateFile(path)
 	if err != nil {
@@ -336,7 +375,16 @@ func WriteFile(path string, text []byte) error {
 	if _, err := f.Write(text); err != nil {
 		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Abandon())
 	}
-	return f.Close()
+	if err := f.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Abandon())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
 }
 
 // Find returns the run at path, or the newest run of each experiment below it.
@@ -419,7 +467,8 @@ type File struct {
 
 var _ io.WriteCloser = (*File)(nil)
 
-// CreateFile begins a file at path. Folders on the way are made.
+// CreateFile begins a file of a report at path. Folders on the way are made. It
+// can be remade, so that nothing waits until it is on the disk; see [WriteFile].
 func CreateFile(path string) (*File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("writing results: %w", err)
@@ -431,14 +480,11 @@ func CreateFile(path string) (*File, error) {
 	return &File{File: f, path: path}, nil
 }
 
-// Close makes sure that the file is on the disk, then gives it its name.
+// Close gives the file its name.
 func (f *File) Close() error {
-	err := errors.Join(f.Chmod(0o644), f.Sync(), f.File.Close())
+	err := errors.Join(f.Chmod(0o644), f.File.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), f.path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(f.path))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("writing %s: %w", f.path, err), Remove(f.Name()))
@@ -463,7 +509,7 @@ func Remove(path string) error {
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return err //nolint:wrapcheck // wrapped by Close
+		return err //nolint:wrapcheck // wrapped by those who ask for it
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
