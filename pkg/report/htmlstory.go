@@ -32,8 +32,11 @@ func (r Run) stories(w *wardrobe) ([]story, error) {
 		}
 		s.Starts = r.startsOf(c)
 		if i < drawn && c.Measured {
-			var err error
-			if s.Figures, err = r.figures(w, c); err != nil {
+			with, err := r.whole(c.Starts[0].Trial)
+			if err != nil {
+				return nil, err
+			}
+			if s.Figures, err = with.figures(w, c); err != nil {
 				return nil, err
 			}
 		}

@@ -43,8 +43,12 @@ func (p *Picture) reach() (from, to float64) {
 const margin vg.Length = 16
 
 // pngDPI is the resolution of PNGs: one and a half times that of a screen, so
-// that they stay sharp where a page enlarges them a little.
-const pngDPI = 144
+// that they stay sharp where a page enlarges them a little. One that would be
+// wider than pngWidth, in pixels, is coarser: it would be a file of megabytes.
+const (
+	pngDPI   = 144
+	pngWidth = 4096
+)
 
 // WriteSVG writes the picture as SVG. Its title and description are in it for
 // screen readers.
@@ -87,36 +91,54 @@ const families = "'Liberation Sans',Arial,Helvetica,sans-serif"
 // and writes each as the way from the one before: that makes a picture a third
 // smaller.
 func coarse(svg string) string {
-	lines := regexp.MustCompile(` d="(M[-0-9.,LMZ]+)"`)
-	arcs, fraction := regexp.MustCompile(` d="[^"]*A[^"]*"`), regexp.MustCompile(`\d+\.\d+`)
-	svg = arcs.ReplaceAllStringFunc(svg, func(d string) string {
-		return fraction.ReplaceAllStringFunc(d, func(x string) string {
-			v, _ := strconv.ParseFloat(x, 64) // it is digits
-			return tenth(int(math.Round(10 * v)))
-		})
-	})
-	places := regexp.MustCompile(`[ML][^MLZ]+|Z`)
-	return lines.ReplaceAllStringFunc(svg, func(d string) string {
-		var b strings.Builder
-		var x, y int
-		for _, part := range places.FindAllString(lines.FindStringSubmatch(d)[1], -1) {
-			if part == "Z" {
-				b.WriteString(part) // what follows begins with a place
-				continue
-			}
-			toX, toY, ok := tenths(part[1:])
-			if !ok {
-				return d
-			}
-			if part[0] == 'M' {
-				b.WriteString("M" + tenth(toX) + "," + tenth(toY))
-			} else {
-				b.WriteString("l" + tenth(toX-x) + "," + tenth(toY-y))
-			}
-			x, y = toX, toY
+	const opens = ` d="`
+	var b strings.Builder
+	for {
+		before, rest, more := strings.Cut(svg, opens)
+		b.WriteString(before)
+		if !more {
+			return b.String()
 		}
-		return ` d="` + b.String() + `"`
+		d, after, _ := strings.Cut(rest, `"`)
+		b.WriteString(opens)
+		if strings.Contains(d, "A") {
+			b.WriteString(coarseArc(d))
+		} else {
+			coarseLine(&b, d)
+		}
+		svg = `"` + after
+	}
+}
+
+// coarseArc rounds what has a fraction.
+func coarseArc(d string) string {
+	return regexp.MustCompile(`\d+\.\d+`).ReplaceAllStringFunc(d, func(x string) string {
+		v, _ := strconv.ParseFloat(x, 64) // it is digits
+		return tenth(int(math.Round(10 * v)))
 	})
+}
+
+func coarseLine(b *strings.Builder, d string) {
+	var x, y int
+	for len(d) > 0 {
+		end := len(d)
+		if next := strings.IndexAny(d[1:], "MLZ"); next >= 0 {
+			end = 1 + next
+		}
+		place := d[:end]
+		d = d[end:]
+		toX, toY, ok := tenths(place[1:])
+		switch {
+		case !ok: // Z, after which another line begins with a place; or what we don't know
+			b.WriteString(place)
+			continue
+		case place[0] == 'M':
+			b.WriteString("M" + tenth(toX) + "," + tenth(toY))
+		default:
+			b.WriteString("l" + tenth(toX-x) + "," + tenth(toY-y))
+		}
+		x, y = toX, toY
+	}
 }
 
 // tenths reads a place in tenths of a point.
@@ -138,7 +160,8 @@ func xmlText(s string) string {
 // WritePNG writes the picture as PNG.
 func (p *Picture) WritePNG(w io.Writer) error {
 	width, height := p.size()
-	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pngDPI))}
+	dpi := min(pngDPI, int(pngWidth*vg.Inch/width))
+	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))}
 	p.drawTo(draw.New(c))
 	if _, err := c.WriteTo(w); err != nil {
 		return fmt.Errorf("draw %q as PNG: %w", p.Title, err)
