@@ -180,7 +180,7 @@ func TestReportWritesFilesOfTrialsWhenAsked(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(recorded(t, root).Dir(), "report")
 	usual := []string{"ramp-1cpu-200M-1.svg", "ramp-2cpu-200M-1.svg"}
-	all := append(usual, "ramp-1cpu-200M-1.png", "ramp-2cpu-200M-1.png", "1cpu-200M-1.hlog", "2cpu-200M-1.hlog",
+	all := append(slices.Clone(usual), "ramp-1cpu-200M-1.png", "ramp-2cpu-200M-1.png", "1cpu-200M-1.hlog", "2cpu-200M-1.hlog",
 		"1cpu-200M-1_stats_history.csv", "2cpu-200M-1_stats_history.csv")
 	for _, c := range []struct {
 		args, want []string
