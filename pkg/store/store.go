@@ -308,7 +308,11 @@ func (r *Run) Result(t experiment.Trial) (measure.Result, error) {
 }
 
 func readResult(path string) (result measure.Result, err error) {
-	if err := readJSON(path, &result); err != nil {
+	err = readFile(path, func(text []byte) (err error) {
+		result, err = measure.Decode(text)
+		return err
+	})
+	if err != nil {
 		return result, err
 	}
 	if result.Schema != measure.Schema {
@@ -441,14 +445,18 @@ func isRun(dir string) bool {
 	return err == nil
 }
 
-// readJSON reads a file of ours. One that is cut off or changed by hand is
-// named, with the way out.
 func readJSON(path string, v any) error {
+	return readFile(path, func(text []byte) error { return json.Unmarshal(text, v) })
+}
+
+// readFile reads a file of ours. One that is cut off or changed by hand is
+// named, with the way out.
+func readFile(path string, decode func([]byte) error) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("reading results: %w", err)
 	}
-	if err := json.Unmarshal(text, v); err != nil {
+	if err := decode(text); err != nil {
 		return fmt.Errorf("%s can't be read (%d bytes: %w); it was cut off or changed: delete it and run sweep again to measure it anew",
 			path, len(text), err)
 	}
