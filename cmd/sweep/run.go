@@ -223,11 +223,8 @@ func resume(c console, run *store.Run, e *experiment.Experiment, images map[stri
 
 // verdicts judges what is recorded as the experiment asks now.
 func verdicts(run *store.Run, e *experiment.Experiment) ([]analysis.Verdict, error) {
-	results, err := run.Results()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // says which file and what to do
-	}
-	return analysis.JudgeAll(e, results), nil
+	_, all, err := judgeEach(run, func(r measure.Result) analysis.Verdict { return analysis.Judge(e, r) })
+	return all, err
 }
 
 // impossible says of each cell why the host can't run it, or nothing.
@@ -477,14 +474,14 @@ func conclude(c console, results *store.Run, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	format := "table"
+	printer := report.Table
 	if asJSON {
-		format = "json"
+		printer = report.JSON
 	}
 	if err := writeReport(r, results.ReportDir()); err != nil {
 		return err
 	}
-	if err := printReport(c.out, r, format); err != nil {
+	if err := printer(c.out, r); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.err, "\nResults: %s\nReport:  %s\n", results.Dir(), filepath.Join(results.ReportDir(), report.PageFile))
@@ -492,13 +489,40 @@ func conclude(c console, results *store.Run, asJSON bool) error {
 }
 
 // judge reads a run and judges it.
-func judge(results *store.Run) (report.Run, error) {
-	measured, err := results.Results()
-	if err != nil {
-		return report.Run{}, err //nolint:wrapcheck // says which file and what to do
+func judge(run *store.Run) (report.Run, error) {
+	e, host := run.Experiment, run.Manifest.Host
+	heads, verdicts, err := judgeEach(run, func(r measure.Result) analysis.Verdict { return analysis.Judge(e, r) })
+	return answered(run, e, heads, analysis.ConcludeOn(host, e, verdicts)), err
+}
+
+// judgeAgain is judge by another objective. What is stored stays as it is.
+func judgeAgain(run *store.Run, o experiment.Objective) (report.Run, error) {
+	e, host := run.Experiment, run.Manifest.Host
+	heads, verdicts, err := judgeEach(run, func(r measure.Result) analysis.Verdict { return analysis.JudgeAgain(e, o, r) })
+	by := *e
+	by.Objective = o
+	return answered(run, &by, heads, analysis.ConcludeAgain(e, o, host, verdicts)), err
+}
+
+// answered is a run with its answer. Its seconds are read as they are needed: all
+// of them may be more than fits into memory.
+func answered(run *store.Run, e *experiment.Experiment, heads []measure.Result, s analysis.Surface) report.Run {
+	return report.Run{ID: run.Manifest.Run, Experiment: e, Manifest: run.Manifest, Results: heads, Read: run.Result, Surface: s}
+}
+
+// judgeEach judges each result of a run, and returns it without its windows.
+func judgeEach(run *store.Run, judge func(measure.Result) analysis.Verdict) (heads []measure.Result, verdicts []analysis.Verdict, err error) {
+	type judged struct {
+		head measure.Result
+		analysis.Verdict
 	}
-	return report.Run{
-		ID: results.Manifest.Run, Experiment: results.Experiment, Manifest: results.Manifest, Results: measured,
-		Surface: analysis.Analyse(results.Experiment, results.Manifest.Host, measured),
-	}, nil
+	all, err := store.Each(run, func(r measure.Result) judged {
+		v := judge(r)
+		r.Series.Windows = nil
+		return judged{r, v}
+	})
+	for _, j := range all {
+		heads, verdicts = append(heads, j.head), append(verdicts, j.Verdict)
+	}
+	return heads, verdicts, err //nolint:wrapcheck // says which file and what to do
 }

@@ -111,7 +111,7 @@ type (
 )
 
 // drawn is how many cells' stories have pictures. More would make a page that
-// nobody can open; the others' pictures are files beside it.
+// nobody can open; see [Every].
 const drawn = 36
 
 // HTML writes a run as one page that needs nothing beside it: the answer, the
@@ -173,7 +173,7 @@ func (r Run) page(pictured func(id string) bool) (page, error) {
 		return page{}, err
 	}
 	if len(p.Stories) > drawn {
-		p.Omitted = fmt.Sprintf("The first %d have pictures here; those of all are files beside this page.", drawn)
+		p.Omitted = fmt.Sprintf("The first %d have pictures here; sweep report --trials draws those of all.", drawn)
 	}
 	besides := r.besides()
 	p.Besides = len(besides)

@@ -32,17 +32,29 @@ func (r Run) stories(w *wardrobe, pictured func(id string) bool) ([]story, error
 		}
 		s.Each = r.startsOf(c)
 		if pictured(s.ID) && c.Measured {
-			var err error
-			if s.Starts, err = r.speaker(w, c); err != nil {
+			with, err := r.whole(trialsOf(c)...)
+			if err != nil {
 				return nil, err
 			}
-			if s.Figures, err = r.figures(w, c); err != nil {
+			if s.Starts, err = with.speaker(w, c); err != nil {
+				return nil, err
+			}
+			if s.Figures, err = with.figures(w, c); err != nil {
 				return nil, err
 			}
 		}
 		out = append(out, s)
 	}
 	return out, r.addStarts(w, out)
+}
+
+// trialsOf returns what was run of a cell.
+func trialsOf(c analysis.Cell) []experiment.Trial {
+	var out []experiment.Trial
+	for _, v := range c.Starts {
+		out = append(out, v.Trial)
+	}
+	return out
 }
 
 // speaker returns the start that speaks for a cell.
@@ -76,7 +88,11 @@ func (r Run) addStarts(w *wardrobe, stories []story) error {
 				stories[i].Omitted++
 				continue
 			}
-			s, err := r.start(w, all[round])
+			with, err := r.whole(all[round].Trial)
+			if err != nil {
+				return err
+			}
+			s, err := with.start(w, all[round])
 			if err != nil {
 				return err
 			}

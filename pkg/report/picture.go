@@ -46,8 +46,12 @@ func (p *Picture) blank() draw.Canvas { return p.inner(draw.New(vgsvg.New(p.size
 const margin vg.Length = 16
 
 // pngDPI is the resolution of PNGs: one and a half times that of a screen, so
-// that they stay sharp where a page enlarges them a little.
-const pngDPI = 144
+// that they stay sharp where a page enlarges them a little. One that would be
+// wider than pngWidth, in pixels, is coarser: it would be a file of megabytes.
+const (
+	pngDPI   = 144
+	pngWidth = 4096
+)
 
 // WriteSVG writes the picture as SVG. Its title and description are in it for
 // screen readers.
@@ -95,7 +99,8 @@ func xmlText(s string) string {
 // WritePNG writes the picture as PNG.
 func (p *Picture) WritePNG(w io.Writer) error {
 	width, height := p.size()
-	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pngDPI))}
+	dpi := min(pngDPI, int(pngWidth*vg.Inch/width))
+	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))}
 	p.drawTo(draw.New(c))
 	if _, err := c.WriteTo(w); err != nil {
 		return fmt.Errorf("draw %q as PNG: %w", p.Title, err)
