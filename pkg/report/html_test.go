@@ -94,8 +94,12 @@ func TestTheStartThatSpeaksComesFirst(t *testing.T) {
 func TestThePageIsSmall(t *testing.T) {
 	const most = 1_500_000
 	for _, starts := range []int{1, 5} {
-		if n := len(pageText(t, wide(4, 4, starts, 150))); n > most {
+		text := pageText(t, wide(4, 4, starts, 150))
+		if n := len(text); n > most {
 			t.Errorf("%d starts a cell: %d bytes, at most %d", starts, n, most)
+		}
+		if strings.Contains(text, "Their pictures are files beside this page") != (starts > 1) {
+			t.Errorf("%d starts a cell: what was left out isn't told of", starts)
 		}
 	}
 }

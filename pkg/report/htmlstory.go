@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -60,32 +61,35 @@ func (r Run) speaker(w *wardrobe, c analysis.Cell) ([]start, error) {
 // pictures of more are files beside it.
 const roomForStarts = 300_000
 
-// addStarts adds the other starts of each cell while there is room, one for each
-// cell after the other.
+// addStarts adds the other starts of each cell while there is room: one for each
+// cell, then another one for each.
 func (r Run) addStarts(w *wardrobe, stories []story) error {
+	type other struct {
+		cell, round int
+		start       analysis.Verdict
+	}
+	var queue []other
+	for i, c := range r.Surface.Cells {
+		if len(stories[i].Starts) > 0 {
+			for round, v := range r.speaking(c)[1:] {
+				queue = append(queue, other{i, round, v})
+			}
+		}
+	}
+	slices.SortStableFunc(queue, func(a, b other) int { return cmp.Compare(a.round, b.round) })
 	room := roomForStarts
-	for round, more := 1, true; more; round++ {
-		more = false
-		for i, c := range r.Surface.Cells {
-			all := r.speaking(c)
-			if round >= len(all) || len(stories[i].Starts) == 0 {
-				continue
-			}
-			more = true
-			if room <= 0 {
-				stories[i].Omitted++
-				continue
-			}
-			s, err := r.start(w, all[round])
+	for _, o := range queue {
+		if room > 0 {
+			s, err := r.start(w, o.start)
 			if err != nil {
 				return err
 			}
-			if room -= s.Figure.size(); room < 0 {
-				stories[i].Omitted++
+			if room -= s.Figure.size(); room >= 0 {
+				stories[o.cell].Starts = append(stories[o.cell].Starts, s)
 				continue
 			}
-			stories[i].Starts = append(stories[i].Starts, s)
 		}
+		stories[o.cell].Omitted++
 	}
 	return nil
 }
