@@ -88,6 +88,15 @@ func TestTheStartThatSpeaksComesFirst(t *testing.T) {
 	}
 }
 
+// TestTheFirstScreenLeadsToRemarks checks that what limits the numbers isn't only at
+// the page's end.
+func TestTheFirstScreenLeadsToRemarks(t *testing.T) {
+	head, _, _ := strings.Cut(pageText(t, reference()), "</header>")
+	if want := fmt.Sprintf(`<a href="#besides">To know besides: %d remark`, len(reference().besides())); !strings.Contains(head, want) {
+		t.Errorf("no %q", want)
+	}
+}
+
 // TestThePageIsSmall holds a matrix of 4x4 cells, each with a ramp of two
 // minutes and a hold, against what a mail or a CI artifact may weigh, however many
 // starts it has.
