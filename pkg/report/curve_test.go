@@ -133,6 +133,11 @@ func TestOffers(t *testing.T) {
 			t.Errorf("%s is there %d times", c.Trial.Limits, n)
 		}
 	}
+	for _, to := range []float64{0.031, 0.06, 0.2, 5} {
+		if n := len(dollarTicks(0.03, to)); n < 3 || n > 10 {
+			t.Errorf("$0.03 to $%g: %d ticks", to, n)
+		}
+	}
 	none := runOf("", nil, cellOf(1, 200, analysis.Verdict{Outcome: analysis.NotReady}), cellOf(2, 200, analysis.Verdict{Outcome: analysis.NotReady}))
 	svg(t, Prices(none)) // carries nothing, and has no number that isn't one
 }

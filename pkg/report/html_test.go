@@ -88,14 +88,27 @@ func TestTheStartThatSpeaksComesFirst(t *testing.T) {
 	}
 }
 
+// TestTheFirstScreenLeadsToRemarks checks that what limits the numbers isn't only at
+// the page's end.
+func TestTheFirstScreenLeadsToRemarks(t *testing.T) {
+	head, _, _ := strings.Cut(pageText(t, reference()), "</header>")
+	if want := fmt.Sprintf(`<a href="#besides">To know besides: %d remark`, len(reference().besides())); !strings.Contains(head, want) {
+		t.Errorf("no %q", want)
+	}
+}
+
 // TestThePageIsSmall holds a matrix of 4x4 cells, each with a ramp of two
 // minutes and a hold, against what a mail or a CI artifact may weigh, however many
 // starts it has.
 func TestThePageIsSmall(t *testing.T) {
 	const most = 1_500_000
 	for _, starts := range []int{1, 5} {
-		if n := len(pageText(t, wide(4, 4, starts, 150))); n > most {
+		text := pageText(t, wide(4, 4, starts, 150))
+		if n := len(text); n > most {
 			t.Errorf("%d starts a cell: %d bytes, at most %d", starts, n, most)
+		}
+		if strings.Contains(text, "sweep report PATH --trials</code> draws them") != (starts > 1) {
+			t.Errorf("%d starts a cell: what was left out isn't told of", starts)
 		}
 	}
 }

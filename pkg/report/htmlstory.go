@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -69,39 +70,42 @@ func (r Run) speaker(w *wardrobe, c analysis.Cell) ([]start, error) {
 }
 
 // roomForStarts is how many bytes the other starts take on the page at most. The
-// pictures of more are files beside it.
+// pictures of more are drawn with --trials.
 const roomForStarts = 300_000
 
-// addStarts adds the other starts of each cell while there is room, one for each
-// cell after the other.
+// addStarts adds the other starts of each cell while there is room: one for each
+// cell, then another one for each.
 func (r Run) addStarts(w *wardrobe, stories []story) error {
-	room := roomForStarts
-	for round, more := 1, true; more; round++ {
-		more = false
-		for i, c := range r.Surface.Cells {
-			all := r.speaking(c)
-			if round >= len(all) || len(stories[i].Starts) == 0 {
-				continue
+	type other struct {
+		cell, round int
+		start       analysis.Verdict
+	}
+	var queue []other
+	for i, c := range r.Surface.Cells {
+		if len(stories[i].Starts) > 0 {
+			for round, v := range r.speaking(c)[1:] {
+				queue = append(queue, other{i, round, v})
 			}
-			more = true
-			if room <= 0 {
-				stories[i].Omitted++
-				continue
-			}
-			with, err := r.whole(all[round].Trial)
-			if err != nil {
-				return err
-			}
-			s, err := with.start(w, all[round])
-			if err != nil {
-				return err
-			}
-			if room -= s.Figure.size(); room < 0 {
-				stories[i].Omitted++
-				continue
-			}
-			stories[i].Starts = append(stories[i].Starts, s)
 		}
+	}
+	slices.SortStableFunc(queue, func(a, b other) int { return cmp.Compare(a.round, b.round) })
+	room := roomForStarts
+	for _, o := range queue {
+		if room > 0 {
+			with, err := r.whole(o.start.Trial)
+			if err != nil {
+				return err
+			}
+			s, err := with.start(w, o.start)
+			if err != nil {
+				return err
+			}
+			if room -= s.Figure.size(); room >= 0 {
+				stories[o.cell].Starts = append(stories[o.cell].Starts, s)
+				continue
+			}
+		}
+		stories[o.cell].Omitted++
 	}
 	return nil
 }

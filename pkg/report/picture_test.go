@@ -200,6 +200,17 @@ func TestMatrixSaysWhatTheReferenceCellsDid(t *testing.T) {
 	}
 }
 
+// TestEachSideHasASign checks that a cell which failed has a cross and one that
+// passed a tick, the minimal one its star; what isn't known has none of them.
+func TestEachSideHasASign(t *testing.T) {
+	signs := func(r Run) int { return strings.Count(svg(t, Matrix(r)), "stroke-width:2.2") }
+	for want, r := range map[int]Run{0: notMeasured(), 1: matrixOf([]float64{1}, []int{200}, always(passed)), 2: reference()} {
+		if n := signs(r); n != want {
+			t.Errorf("%d signs, want %d", n, want)
+		}
+	}
+}
+
 func TestMatrixShowsWhatIsPredictedInSmallWords(t *testing.T) {
 	text := svg(t, Matrix(foreseen()))
 	for _, want := range []string{">predicted about 6,300 users,<", ">memory bound<", ">not measured<", "users, CPU bound<"} {

@@ -33,18 +33,24 @@ type place struct{ x, y int }
 // slimPath writes a path of lines alone, as the canvas wrote it.
 func slimPath(d string) string {
 	var b strings.Builder
-	places := regexp.MustCompile(`([ML])([^MLZ]+)|Z`)
 	var line []place
-	for _, part := range places.FindAllStringSubmatch(d, -1) {
-		if part[1] != "L" { // a line begins, or ends where it began
+	for rest := d; rest != ""; {
+		command := rest[0]
+		next := 1 + strings.IndexAny(rest[1:], "MLZ")
+		if next == 0 {
+			next = len(rest)
+		}
+		text := rest[1:next]
+		rest = rest[next:]
+		if command != 'L' { // a line begins, or ends where it began
 			writeLine(&b, line)
 			line = nil
 		}
-		if part[0] == "Z" {
+		if command == 'Z' {
 			b.WriteString("Z")
 			continue
 		}
-		at, ok := placeOf(part[2])
+		at, ok := placeOf(text)
 		if !ok {
 			return d
 		}
