@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -209,6 +208,27 @@ func (w *wardrobe) class(style string) string {
 	return name
 }
 
+// dressed returns an SVG with classes instead of styles.
+func (w *wardrobe) dressed(svg string) string {
+	const upright = ` transform="scale(1, -1)"` // as all text has, which would be upside down
+	var b strings.Builder
+	b.Grow(len(svg))
+	for {
+		before, rest, ok := strings.Cut(svg, `style="`)
+		style, after, ends := strings.Cut(rest, `"`)
+		if !ok || !ends {
+			b.WriteString(svg)
+			return b.String()
+		}
+		before, turned := strings.CutSuffix(strings.TrimRight(before, " \n\t"), upright)
+		if turned {
+			style += ";transform:scale(1,-1)"
+		}
+		b.WriteString(before + " class=" + w.class(style))
+		svg = after
+	}
+}
+
 // pictured returns a picture as a figure without numbers, nor the text around
 // it: the page has that.
 func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
@@ -217,16 +237,7 @@ func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
 	if err := p.WriteSVG(&b); err != nil {
 		return figure{}, err
 	}
-	text := b.String()
-	styles := regexp.MustCompile(`( transform="scale\(1, -1\)")?\s+style="([^"]*)"`)
-	text = styles.ReplaceAllStringFunc(text, func(s string) string {
-		m := styles.FindStringSubmatch(s)
-		if m[1] != "" { // as all upright text has, which would be upside down
-			m[2] += ";transform:scale(1,-1)"
-		}
-		return " class=" + w.class(m[2])
-	})
-	_, body, _ := strings.Cut(text, "<svg") // without what XML begins with
+	_, body, _ := strings.Cut(w.dressed(b.String()), "<svg") // without what XML begins with
 	width, _ := p.size()
 	const pixel = 0.75                                                                                                    // of points
 	f := figure{Label: label, Note: p.Description, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text

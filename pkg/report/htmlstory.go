@@ -15,23 +15,12 @@ import (
 	"sweep/pkg/measure"
 )
 
+// stories returns what is told of each cell; with pictures, where pictured says so
+// of its id.
 func (r Run) stories(w *wardrobe, pictured func(id string) bool) ([]story, error) {
 	var out []story
 	for i, c := range r.Surface.Cells {
-		s := story{cellHead: r.head(i, c), Outcome: r.ended(c), Bracket: bracket(c, r.unit()), Cause: cause(c), Notes: notes(c)}
-		s.Sign = signOf(s.Kind)
-		if text := r.foretells(c); text != "" {
-			s.Notes = append(s.Notes, text)
-		}
-		if c.Cause != nil {
-			for _, e := range c.Cause.Evidence {
-				s.Evidence = append(s.Evidence, clean(e, lineLength))
-			}
-			if by := c.Cause.ConfirmedBy; by != "" {
-				s.Evidence = append(s.Evidence, "confirmed by "+clean(by, lineLength))
-			}
-		}
-		s.Each = r.startsOf(c)
+		s := r.words(i, c)
 		if pictured(s.ID) && c.Measured {
 			with, err := r.whole(trialsOf(c)...)
 			if err != nil {
@@ -47,6 +36,24 @@ func (r Run) stories(w *wardrobe, pictured func(id string) bool) ([]story, error
 		out = append(out, s)
 	}
 	return out, r.addStarts(w, out)
+}
+
+// words returns a cell's story without pictures.
+func (r Run) words(i int, c analysis.Cell) story {
+	s := story{cellHead: r.head(i, c), Outcome: r.ended(c), Bracket: bracket(c, r.unit()), Cause: cause(c), Notes: notes(c), Each: r.startsOf(c)}
+	s.Sign = signOf(s.Kind)
+	if text := r.foretells(c); text != "" {
+		s.Notes = append(s.Notes, text)
+	}
+	if c.Cause != nil {
+		for _, e := range c.Cause.Evidence {
+			s.Evidence = append(s.Evidence, clean(e, lineLength))
+		}
+		if by := c.Cause.ConfirmedBy; by != "" {
+			s.Evidence = append(s.Evidence, "confirmed by "+clean(by, lineLength))
+		}
+	}
+	return s
 }
 
 // trialsOf returns what was run of a cell.

@@ -75,15 +75,18 @@ func (p *Picture) WriteSVG(w io.Writer) error {
 // fitted says of each text how long it is in our typeface, so that it is as
 // long in any other that a reader has instead.
 func fitted(svg string) string {
-	texts := regexp.MustCompile(`<text ([^>]*font-weight:(normal|bold);[^>]*font-size:([0-9.]+)px[^>]*)>([^<]+)</text>`)
-	return texts.ReplaceAllStringFunc(svg, func(text string) string {
-		m := texts.FindStringSubmatch(text)
+	text := regexp.MustCompile(`^([^>]*font-weight:(normal|bold);[^>]*font-size:([0-9.]+)px[^>]*)>([^<]+)$`)
+	return between(svg, "<text ", "</text>", func(inner string) string {
+		m := text.FindStringSubmatch(inner)
+		if m == nil {
+			return inner
+		}
 		size, err := strconv.ParseFloat(m[3], 64)
 		if err != nil {
-			return text
+			return inner
 		}
 		width := hand{size: vg.Length(size), bold: m[2] == "bold"}.width(html.UnescapeString(m[4]))
-		return fmt.Sprintf(`<text textLength="%.1f" lengthAdjust="spacingAndGlyphs" %s>%s</text>`, float64(width), m[1], m[4])
+		return fmt.Sprintf(`textLength="%.1f" lengthAdjust="spacingAndGlyphs" %s>%s`, float64(width), m[1], m[4])
 	})
 }
 

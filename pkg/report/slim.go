@@ -13,45 +13,65 @@ import (
 // that is hardly off the line between its neighbours; and paths of the same
 // style that follow each other as one.
 func slim(svg string) string {
-	lines := regexp.MustCompile(` d="(M[-0-9.,LMZ]+)"`)
-	arcs, fraction := regexp.MustCompile(` d="[^"]*A[^"]*"`), regexp.MustCompile(`\d+\.\d+`)
-	svg = arcs.ReplaceAllStringFunc(svg, func(d string) string {
-		return fraction.ReplaceAllStringFunc(d, func(x string) string {
-			v, _ := strconv.ParseFloat(x, 64) // it is digits
-			return tenth(int(math.Round(10 * v)))
-		})
+	return joined(between(svg, ` d="`, `"`, func(d string) string {
+		if strings.Contains(d, "A") { // an arc
+			return fractions(d)
+		}
+		return slimPath(d)
+	}))
+}
+
+// between replaces what stands between two marks, wherever both are. It is a
+// tenth of a regular expression's work, and pictures are long.
+func between(text, opening, closing string, replace func(string) string) string {
+	var b strings.Builder
+	b.Grow(len(text))
+	for {
+		before, rest, ok := strings.Cut(text, opening)
+		inner, after, ends := strings.Cut(rest, closing)
+		if !ok || !ends {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(before + opening)
+		b.WriteString(replace(inner))
+		b.WriteString(closing)
+		text = after
+	}
+}
+
+// fractions rounds numbers that have a fraction to tenths.
+func fractions(d string) string {
+	return regexp.MustCompile(`\d+\.\d+`).ReplaceAllStringFunc(d, func(x string) string {
+		v, _ := strconv.ParseFloat(x, 64) // it is digits
+		return tenth(int(math.Round(10 * v)))
 	})
-	svg = lines.ReplaceAllStringFunc(svg, func(d string) string {
-		return ` d="` + slimPath(lines.FindStringSubmatch(d)[1]) + `"`
-	})
-	return joined(svg)
 }
 
 // A place is where a path goes, in tenths of a point.
 type place struct{ x, y int }
 
-// slimPath writes a path of lines alone, as the canvas wrote it.
+// slimPath writes a path of lines alone, as the canvas wrote it: M12.3,4L5,6Z.
 func slimPath(d string) string {
 	var b strings.Builder
 	var line []place
 	for rest := d; rest != ""; {
-		command := rest[0]
-		next := 1 + strings.IndexAny(rest[1:], "MLZ")
-		if next == 0 {
-			next = len(rest)
+		end := 1
+		for end < len(rest) && rest[end] != 'M' && rest[end] != 'L' && rest[end] != 'Z' {
+			end++
 		}
-		text := rest[1:next]
-		rest = rest[next:]
-		if command != 'L' { // a line begins, or ends where it began
+		letter, where := rest[0], rest[1:end]
+		rest = rest[end:]
+		if letter != 'L' { // a line begins, or ends where it began
 			writeLine(&b, line)
 			line = nil
 		}
-		if command == 'Z' {
+		if letter == 'Z' {
 			b.WriteString("Z")
 			continue
 		}
-		at, ok := placeOf(text)
-		if !ok {
+		at, ok := placeOf(where)
+		if !ok || letter != 'M' && letter != 'L' {
 			return d
 		}
 		line = append(line, at)
