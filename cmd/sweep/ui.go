@@ -16,6 +16,7 @@ import (
 	"sweep/pkg/analysis"
 	"sweep/pkg/dashboard"
 	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
 	"sweep/pkg/report"
 	"sweep/pkg/store"
 	"sweep/pkg/sweep"
@@ -33,13 +34,20 @@ type livePage struct {
 	stage *report.Stage
 	at    time.Duration // how far the trial has come
 
+	state atomic.Pointer[state]
+
 	// The page is made when it is asked for, once for all who ask, while the
 	// sweep goes on.
-	running atomic.Pointer[experiment.Limits]
-	version atomic.Int64 // one more with each change of the page
-	mutex   sync.Mutex   // of what follows
-	made    int64        // the version of pages
-	pages   map[string][]byte
+	mutex sync.Mutex // of what follows
+	made  *state     // of which pages are
+	pages map[string][]byte
+}
+
+// A state is what the page says. It never changes: another takes its place.
+type state struct {
+	heads    []measure.Result // without their windows
+	verdicts []analysis.Verdict
+	running  *experiment.Limits // nil: no trial is under way
 }
 
 // told is the trial that pages know of.
@@ -57,11 +65,17 @@ func newLivePage(e *experiment.Experiment, results *store.Run) *livePage {
 	return &livePage{experiment: e, results: results}
 }
 
-// start serves the page and says where.
+// start serves the page and says where. What is recorded by then is judged here,
+// once: later the machine has to measure.
 func (l *livePage) start(ctx context.Context, w io.Writer) (err error) {
 	if l == nil {
 		return nil
 	}
+	first := &state{}
+	if first.heads, first.verdicts, err = judgeEach(l.results, l.judge); err != nil {
+		return err
+	}
+	l.state.Store(first)
 	if l.server, err = dashboard.Start(ctx, l.page); err != nil {
 		return err //nolint:wrapcheck // says what failed
 	}
@@ -81,9 +95,20 @@ func (l *livePage) end(ctx context.Context, how error) error {
 	case how != nil:
 		text = "sweep stopped: " + how.Error()
 	}
-	l.running.Store(nil)
-	l.version.Add(1)
+	l.change(func(s *state) { s.running = nil })
 	return l.server.Close(ctx, "end", encoded(map[string]string{"text": l.experiment.Redact(text)})) //nolint:wrapcheck // says what failed
+}
+
+func (l *livePage) judge(r measure.Result) analysis.Verdict {
+	return analysis.Judge(l.results.Experiment, r)
+}
+
+// change puts another state in place of the one that is. Only the sweep's own
+// goroutine does.
+func (l *livePage) change(how func(*state)) {
+	next := *l.state.Load()
+	how(&next)
+	l.state.Store(&next)
 }
 
 // page writes the page as it is now.
@@ -99,17 +124,16 @@ func (l *livePage) page(w io.Writer, view string) error {
 func (l *livePage) render(view string) ([]byte, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if now := l.version.Load(); l.pages == nil || now != l.made {
+	now := l.state.Load()
+	if now != l.made {
 		l.made, l.pages = now, map[string][]byte{}
 	}
 	if text, ok := l.pages[view]; ok {
 		return text, nil
 	}
-	r, err := judge(l.results)
-	if err != nil {
-		return nil, err
-	}
-	r.Running = l.running.Load()
+	e := l.results.Experiment
+	r := answered(l.results, e, now.heads, analysis.ConcludeOn(l.results.Manifest.Host, e, now.verdicts))
+	r.Running = now.running
 	var b bytes.Buffer
 	if err := report.LivePage(&b, r, view); err != nil {
 		return nil, err //nolint:wrapcheck // says what failed
@@ -137,15 +161,16 @@ func (l *livePage) observe(p sweep.Progress) {
 		l.phase("stops")
 	case sweep.Recorded:
 		l.log(heading(p) + conclusion(p.Verdict))
-		l.version.Add(1)
+		head := *p.Result
+		head.Series.Windows = nil
+		l.change(func(s *state) { s.heads, s.verdicts = append(s.heads, head), append(s.verdicts, p.Verdict) })
 	}
 }
 
 // begin tells of a trial that begins.
 func (l *livePage) begin(p sweep.Progress) {
 	limits := p.Trial.Limits
-	l.running.Store(&limits)
-	l.version.Add(1)
+	l.change(func(s *state) { s.running = &limits })
 	goal := cmp.Or(p.Trial.Hold, l.experiment.Users.Target)
 	l.trial = told{
 		Number: p.Number, Of: bounded(p.Bound, strconv.Itoa(p.Of)), Name: limits.String(), goal: goal,
