@@ -160,13 +160,17 @@ func (r Run) page(pictured func(id string) bool) (page, error) {
 	}
 	w := &wardrobe{names: map[string]string{}}
 	var err error
-	if p.Matrix, err = w.pictured(Matrix(r), "Which configurations carry the load"); err != nil {
+	if p.Matrix, err = framed(Matrix(r), "Which configurations carry the load"); err != nil {
 		return page{}, err
 	}
+	w.dress(&p.Matrix)
 	p.Matrix.Note = "" // which would be the answer again
 	p.Heads, p.Rows = r.rows()
-	if p.Prices, err = r.prices(w); err != nil {
+	if p.Prices, err = r.prices(); err != nil {
 		return page{}, err
+	}
+	if p.Prices != nil {
+		w.dress(p.Prices)
 	}
 	if p.Stories, err = r.stories(w, pictured); err != nil {
 		return page{}, err
@@ -208,7 +212,9 @@ func (w *wardrobe) class(style string) string {
 	return name
 }
 
-// dressed returns an SVG with classes instead of styles.
+// dress gives a figure's picture classes instead of styles.
+func (w *wardrobe) dress(f *figure) { f.SVG = template.HTML(w.dressed(string(f.SVG))) } // as safe as it was
+
 func (w *wardrobe) dressed(svg string) string {
 	const upright = ` transform="scale(1, -1)"` // as all text has, which would be upside down
 	var b strings.Builder
@@ -229,15 +235,15 @@ func (w *wardrobe) dressed(svg string) string {
 	}
 }
 
-// pictured returns a picture as a figure without numbers, nor the text around
+// framed returns a picture as a figure without numbers, nor the text around
 // it: the page has that.
-func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
+func framed(p *Picture, label string) (figure, error) {
 	p.bare = true
 	var b strings.Builder
 	if err := p.WriteSVG(&b); err != nil {
 		return figure{}, err
 	}
-	_, body, _ := strings.Cut(w.dressed(b.String()), "<svg") // without what XML begins with
+	_, body, _ := strings.Cut(b.String(), "<svg") // without what XML begins with
 	width, _ := p.size()
 	const pixel = 0.75                                                                                                    // of points
 	f := figure{Label: label, Note: p.Description, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text
@@ -325,12 +331,12 @@ func (r Run) facts() []fact {
 
 // prices returns what capacity costs, nil where there are fewer than two cells
 // to hold against each other.
-func (r Run) prices(w *wardrobe) (*figure, error) {
+func (r Run) prices() (*figure, error) {
 	o := newOffers(r)
 	if len(o.all) < 2 {
 		return nil, nil // no figure, and no fault
 	}
-	f, err := w.pictured(Prices(r), "Price by capacity")
+	f, err := framed(Prices(r), "Price by capacity")
 	if err != nil {
 		return nil, err
 	}

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
@@ -16,26 +19,43 @@ import (
 )
 
 // stories returns what is told of each cell; with pictures, where pictured says so
-// of its id.
+// of its id. They are drawn on all cores, and dressed in order, so that the page is
+// the same each time.
 func (r Run) stories(w *wardrobe, pictured func(id string) bool) ([]story, error) {
-	var out []story
+	out := make([]story, len(r.Surface.Cells))
+	var drawing errgroup.Group
+	drawing.SetLimit(runtime.GOMAXPROCS(0))
 	for i, c := range r.Surface.Cells {
-		s := r.words(i, c)
-		if pictured(s.ID) && c.Measured {
-			with, err := r.whole(trialsOf(c)...)
-			if err != nil {
-				return nil, err
-			}
-			if s.Starts, err = with.speaker(w, c); err != nil {
-				return nil, err
-			}
-			if s.Figures, err = with.figures(w, c); err != nil {
-				return nil, err
-			}
+		out[i] = r.words(i, c)
+		if pictured(out[i].ID) && c.Measured {
+			drawing.Go(func() error { return r.illustrate(&out[i], c) })
 		}
-		out = append(out, s)
+	}
+	if err := drawing.Wait(); err != nil {
+		return nil, err //nolint:wrapcheck // says which picture
+	}
+	for _, s := range out {
+		for i := range s.Starts {
+			w.dress(&s.Starts[i].Figure)
+		}
+		for i := range s.Figures {
+			w.dress(&s.Figures[i])
+		}
 	}
 	return out, r.addStarts(w, out)
+}
+
+// illustrate draws the pictures of a cell's story.
+func (r Run) illustrate(s *story, c analysis.Cell) error {
+	with, err := r.whole(trialsOf(c)...)
+	if err != nil {
+		return err
+	}
+	if s.Starts, err = with.speaker(c); err != nil {
+		return err
+	}
+	s.Figures, err = with.figures(c)
+	return err
 }
 
 // words returns a cell's story without pictures.
@@ -66,12 +86,12 @@ func trialsOf(c analysis.Cell) []experiment.Trial {
 }
 
 // speaker returns the start that speaks for a cell.
-func (r Run) speaker(w *wardrobe, c analysis.Cell) ([]start, error) {
+func (r Run) speaker(c analysis.Cell) ([]start, error) {
 	all := r.speaking(c)
 	if len(all) == 0 {
 		return nil, nil
 	}
-	s, err := r.start(w, all[0])
+	s, err := r.start(all[0])
 	s.Speaks, s.Figure.Note = len(all) > 1, "" // the story says it
 	return []start{s}, err
 }
@@ -103,10 +123,11 @@ func (r Run) addStarts(w *wardrobe, stories []story) error {
 			if err != nil {
 				return err
 			}
-			s, err := with.start(w, o.start)
+			s, err := with.start(o.start)
 			if err != nil {
 				return err
 			}
+			w.dress(&s.Figure)
 			if room -= s.Figure.size(); room >= 0 {
 				stories[o.cell].Starts = append(stories[o.cell].Starts, s)
 				continue
@@ -118,11 +139,11 @@ func (r Run) addStarts(w *wardrobe, stories []story) error {
 }
 
 // start returns one start, second by second.
-func (r Run) start(w *wardrobe, v analysis.Verdict) (start, error) {
+func (r Run) start(v analysis.Verdict) (start, error) {
 	one := analysis.Cell{Verdict: v, Measured: true, Proved: true}
 	s := start{Name: r.started(v.Trial), Kind: kind(one), Sign: signOf(kind(one)), Outcome: r.outcome(one)}
 	var err error
-	if s.Figure, err = w.pictured(Ramp(r, v.Trial), named(v.Trial.Limits)+", "+s.Name+", second by second"); err != nil {
+	if s.Figure, err = framed(Ramp(r, v.Trial), named(v.Trial.Limits)+", "+s.Name+", second by second"); err != nil {
 		return start{}, err
 	}
 	if res := r.result(v.Trial); res != nil && len(res.Series.Windows) > 0 {
@@ -161,7 +182,7 @@ func (f figure) size() int {
 }
 
 // figures returns how a cell answers by the load, where there was any.
-func (r Run) figures(w *wardrobe, c analysis.Cell) ([]figure, error) {
+func (r Run) figures(c analysis.Cell) ([]figure, error) {
 	if !slices.ContainsFunc(c.Starts, func(v analysis.Verdict) bool {
 		res := r.result(v.Trial)
 		return res != nil && len(res.Series.Windows) > 0
@@ -169,7 +190,7 @@ func (r Run) figures(w *wardrobe, c analysis.Cell) ([]figure, error) {
 		return nil, nil
 	}
 	name := named(c.Trial.Limits)
-	curve, err := w.pictured(Curve(r, c), name+", by "+r.unit())
+	curve, err := framed(Curve(r, c), name+", by "+r.unit())
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +198,7 @@ func (r Run) figures(w *wardrobe, c analysis.Cell) ([]figure, error) {
 	if held := r.holds(c); len(held) > 0 {
 		curve.Tables = append(curve.Tables, r.holdTable(held))
 	}
-	shares, err := w.pictured(Percentiles(r, c), name+", by percentile")
+	shares, err := framed(Percentiles(r, c), name+", by percentile")
 	if err != nil {
 		return nil, err
 	}
