@@ -148,7 +148,8 @@ func run(ctx context.Context, c console, o runOptions) error {
 	} else {
 		err = conclude(c, results, o.json)
 	}
-	return errors.Join(err, o.live.end(ctx, err))
+	o.live.end(ctx, c.err, err)
+	return err
 }
 
 // open continues the newest run of the experiment, if it asked the same of the
@@ -337,6 +338,9 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err := plan.Reaches(ceiling); err != nil {
 		return ceilingError{err} // says what to do
 	}
+	if err := o.live.start(ctx, c.err); err != nil {
+		return err
+	}
 	if err := subject.Take(ctx, owner, say(c.err, o.quiet)); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
@@ -344,9 +348,6 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		releaseErr := release(ctx, c.err, subject, owner)
 		left, err = left || releaseErr != nil, errors.Join(err, releaseErr)
 	}()
-	if err := o.live.start(ctx, c.err); err != nil {
-		return err
-	}
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
 	s := sweep.Sweep{

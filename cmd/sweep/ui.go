@@ -83,10 +83,17 @@ func (l *livePage) start(ctx context.Context, w io.Writer) (err error) {
 	return nil
 }
 
-// end tells pages how the sweep ended, and stops serving.
-func (l *livePage) end(ctx context.Context, how error) error {
-	if l == nil || l.server == nil {
-		return nil
+// end tells pages how the sweep ended, and stops serving. That the sweep is done
+// doesn't depend on it: what goes wrong is a warning.
+func (l *livePage) end(ctx context.Context, w io.Writer, how error) {
+	switch {
+	case l == nil:
+		return
+	case l.server == nil:
+		if how == nil {
+			fmt.Fprintln(w, "Nothing was left to measure, so that there was no live page.")
+		}
+		return
 	}
 	text := "Done. This page stays as it is; the report: " + filepath.Join(l.results.ReportDir(), report.PageFile)
 	switch {
@@ -96,7 +103,10 @@ func (l *livePage) end(ctx context.Context, how error) error {
 		text = "sweep stopped: " + how.Error()
 	}
 	l.change(func(s *state) { s.running = nil })
-	return l.server.Close(ctx, "end", encoded(map[string]string{"text": l.experiment.Redact(text)})) //nolint:wrapcheck // says what failed
+	text = report.Printable(l.experiment.Redact(text))
+	if err := l.server.Close(ctx, "end", encoded(map[string]string{"text": text})); err != nil {
+		fmt.Fprintf(w, "Warning: %v.\n", err)
+	}
 }
 
 func (l *livePage) judge(r measure.Result) analysis.Verdict {
@@ -111,22 +121,16 @@ func (l *livePage) change(how func(*state)) {
 	l.state.Store(&next)
 }
 
-// page writes the page as it is now.
-func (l *livePage) page(w io.Writer, view string) error {
-	text, err := l.render(view)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return err //nolint:wrapcheck // the browser's, which has gone
-}
-
-func (l *livePage) render(view string) ([]byte, error) {
+// page returns the page as it is now.
+func (l *livePage) page(view string) ([]byte, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	now := l.state.Load()
 	if now != l.made {
 		l.made, l.pages = now, map[string][]byte{}
+	}
+	if now.running == nil && len(now.heads) > 0 {
+		view = "" // the whole page, whatever is looked at
 	}
 	if text, ok := l.pages[view]; ok {
 		return text, nil

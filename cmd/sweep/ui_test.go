@@ -169,7 +169,12 @@ func TestTheLivePageFillsWhileTheSweepRuns(t *testing.T) {
 		t.Errorf("it reads %q", words)
 	}
 
+	const turn = `Object.defineProperty(document, "hidden", { value: %t, configurable: true }); document.dispatchEvent(new Event("visibilitychange"))`
+	reporttest.Ask[any](t, b, fmt.Sprintf("void(() => { "+turn+" })()", true)) // another tab is before it
 	a.seconds(2, 2*time.Second)
+	reporttest.Ask[any](t, b, fmt.Sprintf("void(() => { "+turn+" })()", false))
+	b.Until(t, shownSeconds+" === 9")
+
 	a.record(t)
 	a.begin(2)
 	b.Until(t, rows+`.some((r) => r.startsWith("1 CPU / 200M: p99 breached"))`)
@@ -185,11 +190,10 @@ func TestTheLivePageFillsWhileTheSweepRuns(t *testing.T) {
 	}
 	a.seconds(5, 100*time.Millisecond)
 	a.record(t)
-	if err := a.end(t.Context(), nil); err != nil {
-		t.Error(err)
-	}
+	a.end(t.Context(), t.Output(), nil)
 	b.Until(t, `document.querySelector(".phase").textContent.startsWith("Done.")`)
 	b.Until(t, `document.querySelector("h1").textContent.startsWith("2 CPU / 200M is the least of 2")`)
+	b.Until(t, `[...document.querySelectorAll(".story")].every((s) => s.querySelector("figure svg"))`) // all that will be asked for is there
 	if log := reporttest.Ask[[]string](t, b, `[...document.querySelectorAll(".log li")].map((e) => e.textContent)`); len(log) != 4 {
 		t.Errorf("the log says %q", log)
 	}
@@ -201,23 +205,24 @@ func TestTheLivePageFillsWhileTheSweepRuns(t *testing.T) {
 
 func TestASweepWithoutALivePageTellsNobody(t *testing.T) {
 	var none *livePage
-	if err := errors.Join(none.start(t.Context(), io.Discard), none.end(context.Background(), nil)); err != nil {
+	if err := none.start(t.Context(), io.Discard); err != nil {
 		t.Error(err)
 	}
+	none.end(t.Context(), t.Output(), nil)
 	if n := testing.AllocsPerRun(100, func() { none.observe(sweep.Progress{}) }); n > 0 {
 		t.Errorf("it allocates %g times a second", n)
 	}
 }
 
 func TestTheLivePageSaysHowASweepWasStopped(t *testing.T) {
-	for want, end := range map[string]func(*acted) error{
-		"Interrupted": func(a *acted) error {
+	for want, end := range map[string]func(*acted){
+		"Interrupted": func(a *acted) {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
-			return a.end(ctx, context.Canceled)
+			a.end(ctx, t.Output(), context.Canceled)
 		},
-		"sweep stopped: the engine is gone": func(a *acted) error {
-			return a.end(context.Background(), errors.New("the engine is gone"))
+		"sweep stopped: the engine is gone": func(a *acted) {
+			a.end(t.Context(), t.Output(), errors.New("the engine is gone"))
 		},
 	} {
 		a := newActed(t)
@@ -225,9 +230,7 @@ func TestTheLivePageSaysHowASweepWasStopped(t *testing.T) {
 		b := reporttest.NewBrowser(t)
 		b.Look(t, a.server.URL(), 1280, "light")
 		b.Until(t, `document.querySelector(".which").textContent.startsWith("Trial 1")`)
-		if err := end(a); err != nil {
-			t.Error(err)
-		}
+		end(a)
 		b.Until(t, fmt.Sprintf(`document.querySelector(".phase").textContent.startsWith(%q)`, want))
 	}
 }

@@ -10,12 +10,14 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
@@ -28,12 +30,12 @@ const (
 	writeTime = 10 * time.Second // for a page to take what it is sent
 	idleTime  = 2 * time.Minute
 	beatEvery = 15 * time.Second // a sign of life, where nothing happens
-	linger    = 2 * time.Second  // for pages to fetch how it ended
+	linger    = 5 * time.Second  // for pages to fetch how it ended
 )
 
-// Page writes the page as it is now. The view is what the page asks for in
+// Page returns the page as it is now. The view is what the page asks for in
 // its URL (?view=...), whatever that means to who draws it.
-type Page func(w io.Writer, view string) error
+type Page func(view string) ([]byte, error)
 
 // Server serves the page. Its methods may be called at any time, from one
 // goroutine, and don't wait for any browser.
@@ -61,7 +63,10 @@ func Start(ctx context.Context, page Page) (*Server, error) {
 
 func newServer(page Page, host string) *Server {
 	s := &Server{page: page, token: rand.Text(), host: host, stream: newStream(), served: make(chan error, 1)}
-	s.http = &http.Server{Handler: s.guard(s.routes()), ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10}
+	s.http = &http.Server{
+		Handler: s.guard(s.routes()), ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
+		ErrorLog: log.New(io.Discard, "", 0),
+	} // what becomes of a browser is nothing to the sweep's terminal
 	return s
 }
 
@@ -79,7 +84,7 @@ func (s *Server) Show(name, data string) { s.stream.show(name, data) }
 // Keep tells pages what stays beyond the scene.
 func (s *Server) Keep(name, data string) { s.stream.keep(name, data) }
 
-// Close tells pages the last event, gives those that are open two seconds to fetch
+// Close tells pages the last event, gives those that are open five seconds to fetch
 // the page once more, and stops serving.
 func (s *Server) Close(ctx context.Context, name, data string) error {
 	s.stream.keep(name, data)
@@ -117,7 +122,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		switch {
 		case !local(r.Host),
 			origin != "" && origin != "http://"+r.Host,
-			site != "" && site != "same-origin" && site != "none":
+			site != "" && site != "same-origin" && site != "none" && !follows(r):
 			http.Error(w, "not for you", http.StatusForbidden)
 		case r.Method != http.MethodGet:
 			w.Header().Set("Allow", http.MethodGet)
@@ -136,6 +141,12 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
+// follows reports whether somebody follows a link to the page: no other page gets
+// to read what comes of that.
+func follows(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
 // local reports whether a host, with its port, is this machine by its own name.
 func local(host string) bool {
 	name, _, err := net.SplitHostPort(host)
@@ -150,19 +161,23 @@ func (s *Server) knows(path string) bool {
 }
 
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
+	text, err := s.page(r.URL.Query().Get("view"))
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) // every connection of a server's has one
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := s.page(w, r.URL.Query().Get("view")); err != nil {
-		// Where nothing was written yet, the browser says it; else the page is cut off.
+	if err != nil {
 		http.Error(w, "The page can't be made now: "+err.Error(), http.StatusInternalServerError)
+		return
 	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(text) // the browser may have gone
 }
 
-// serveEvents tells events as they come, until the reader goes or all is told.
+// serveEvents tells events as they come, until the reader goes or all is told. Who
+// comes back says after which, in the header that a browser sends by itself, or by
+// ?after= where it is a new EventSource.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	s.readers.add(1)
 	defer s.readers.add(-1)
-	id, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64) // anything else: from the beginning
+	id, _ := strconv.ParseUint(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")), 10, 64) // anything else: from the beginning
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
 	beat := time.NewTicker(beatEvery)

@@ -22,10 +22,7 @@ func started(t *testing.T, page Page) *Server {
 	return s
 }
 
-func plain(w io.Writer, view string) error {
-	_, err := io.WriteString(w, "view "+view)
-	return err
-}
+func plain(view string) ([]byte, error) { return []byte("view " + view), nil }
 
 // ask asks with headers, Host among them, and returns the status and what came.
 func ask(t *testing.T, method, url string, headers ...string) (int, string) {
@@ -74,6 +71,8 @@ func TestWhoIsLetIn(t *testing.T) {
 		"from another origin":   {"GET", s.URL(), []string{"Origin", "http://evil.example"}, 403},
 		"from another port":     {"GET", s.URL(), []string{"Origin", "http://127.0.0.1:1"}, 403},
 		"from another site":     {"GET", s.URL(), []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		"by a link elsewhere":   {"GET", s.URL(), []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, 200},
+		"in a frame elsewhere":  {"GET", s.URL(), []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 403},
 		"to change something":   {"POST", s.URL(), nil, 405},
 		"to look at the head":   {"HEAD", s.URL(), nil, 405},
 		"to ask what it may":    {"OPTIONS", s.URL(), nil, 405},
@@ -89,7 +88,7 @@ func TestThePageIsMadeAsAsked(t *testing.T) {
 	if _, text := ask(t, "GET", s.URL()+"?view=cell-2"); text != "view cell-2" {
 		t.Errorf("got %q", text)
 	}
-	s = started(t, func(io.Writer, string) error { return errors.New("no results") })
+	s = started(t, func(string) ([]byte, error) { return nil, errors.New("no results") })
 	if status, text := ask(t, "GET", s.URL()); status != 500 || !strings.Contains(text, "no results") {
 		t.Errorf("a page that can't be made: %d %q", status, text)
 	}
@@ -103,7 +102,12 @@ type reader struct {
 
 func read(t *testing.T, s *Server, last string) reader {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"events", nil)
+	return readAt(t, s, "events", last)
+}
+
+func readAt(t *testing.T, s *Server, path, last string) reader {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +152,9 @@ func TestEventsComeInOrderAndGoOnWhereAPageStopped(t *testing.T) {
 	s.Keep("log", "said")
 	if got := read(t, s, "2").next(2); !slices.Equal(got, []string{"3 second 2", "4 log said"}) {
 		t.Errorf("who comes back gets %q", got)
+	}
+	if got := readAt(t, s, "events?after=3", "").next(1); !slices.Equal(got, []string{"4 log said"}) {
+		t.Errorf("who says it in the address gets %q", got)
 	}
 	if got := read(t, s, "nonsense").next(1); !slices.Equal(got, []string{"1 trial a"}) {
 		t.Errorf("who can't say where it stopped gets %q", got)

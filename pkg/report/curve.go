@@ -109,11 +109,20 @@ func (r Run) ramped(c analysis.Cell) []measure.Window {
 	return nil
 }
 
-// A heldLevel is what a hold saw of a level while it was judged.
+// A heldLevel is what a hold saw of a level while it was measured.
 type heldLevel struct {
 	start   analysis.Verdict
-	level   analysis.Level
-	seconds []measure.Window // those that were measured, until it was decided
+	seconds []measure.Window // those that count, until it was decided; none where it died on its way up
+}
+
+// all returns the hold's seconds together.
+func (h heldLevel) all() measure.Window {
+	all := measure.Window{Start: h.seconds[0].Start}
+	for _, w := range h.seconds {
+		all.Merge(w)
+	}
+	all.Length = time.Duration(len(h.seconds)) * time.Second // not those between that don't count
+	return all
 }
 
 // holds returns what each hold of a cell saw, the fewest users first.
@@ -123,13 +132,13 @@ func (r Run) holds(c analysis.Cell) []heldLevel {
 		if v.Trial.Hold == 0 {
 			continue
 		}
+		until := time.Duration(math.MaxInt64)
 		if l := cmp.Or(v.LastPass, v.FirstFail); l != nil {
-			h := heldLevel{v, *l, r.measured(v, l.At)}
-			h.level.Users = v.Trial.Hold
-			out = append(out, h)
+			until = l.At
 		}
+		out = append(out, heldLevel{v, r.measured(v, until)})
 	}
-	slices.SortStableFunc(out, func(a, b heldLevel) int { return cmp.Compare(a.level.Users, b.level.Users) })
+	slices.SortStableFunc(out, func(a, b heldLevel) int { return cmp.Compare(a.start.Trial.Hold, b.start.Trial.Hold) })
 	return out
 }
 
@@ -188,18 +197,17 @@ func (r Run) curvePanels(c analysis.Cell, steps []rung, held []heldLevel) []pane
 	for i, q := range []struct {
 		name  string
 		share float64
-		of    func(analysis.Level) time.Duration
 		style draw.LineStyle
 		glyph draw.GlyphDrawer
 	}{
-		{"p50", 0.50, func(l analysis.Level) time.Duration { return l.P50 }, pen(blue, 1.5), draw.CircleGlyph{}},
-		{"p95", 0.95, func(l analysis.Level) time.Duration { return l.P95 }, pen(green, 1.5, 5, 2), draw.BoxGlyph{}},
-		{"p99", 0.99, func(l analysis.Level) time.Duration { return l.P99 }, pen(vermilion, 1.5, 2, 2), draw.PyramidGlyph{}},
+		{"p50", 0.50, pen(blue, 1.5), draw.CircleGlyph{}},
+		{"p95", 0.95, pen(green, 1.5, 5, 2), draw.BoxGlyph{}},
+		{"p99", 0.99, pen(vermilion, 1.5, 2, 2), draw.PyramidGlyph{}},
 	} {
 		line := onRungs(q.name, steps, q.style, q.glyph, func(g rung) float64 { return quantile(q.share)(g.all) })
 		latency.series = append(latency.series, line.beside(held))
 		if len(held) > 0 {
-			points := onHolds(q.name+", held", held, func(l analysis.Level) float64 { return q.of(l).Seconds() }, quantile(q.share))
+			points := onHolds(q.name+", held", held, quantile(q.share))
 			points.style, points.glyph, points.shift = q.style, q.glyph, vg.Length(i-1)*barsApart
 			latency.series = append(latency.series, points)
 		}
@@ -209,7 +217,7 @@ func (r Run) curvePanels(c analysis.Cell, steps []rung, held []heldLevel) []pane
 		onRungs("asked", steps, pen(dim, 1, 1, 2), draw.PlusGlyph{}, func(g rung) float64 { return float64(g.all.Sent) / g.seconds }), right.beside(held),
 	}}
 	if len(held) > 0 {
-		points := onHolds("held", held, func(l analysis.Level) float64 { return l.Throughput }, func(w measure.Window) float64 { return perSecond(w, w.Answered) })
+		points := onHolds("held", held, rightPerSecond)
 		points.style, points.glyph = pen(black, 1), draw.BoxGlyph{}
 		rate.series = append(rate.series, points)
 	}
@@ -290,14 +298,19 @@ func onRungs(name string, steps []rung, style draw.LineStyle, glyph draw.GlyphDr
 	return s
 }
 
-// onHolds returns a value of each hold, with a bar from its least second to its
-// greatest.
-func onHolds(name string, held []heldLevel, value func(analysis.Level) float64, second func(measure.Window) float64) series {
+// onHolds returns a value of each hold that was measured, with a bar from its
+// least second to its greatest.
+func onHolds(name string, held []heldLevel, value func(measure.Window) float64) series {
 	s := series{name: name, alone: true}
 	for _, h := range held {
-		low, high := h.between(second)
-		s.xs, s.ys = append(s.xs, float64(h.level.Users)), append(s.ys, value(h.level))
+		if len(h.seconds) == 0 {
+			continue
+		}
+		low, high := h.between(value)
+		s.xs, s.ys = append(s.xs, float64(h.start.Trial.Hold)), append(s.ys, value(h.all()))
 		s.low, s.high = append(s.low, low), append(s.high, high)
 	}
 	return s
 }
+
+func rightPerSecond(w measure.Window) float64 { return perSecond(w, w.Answered) }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"math"
 	"strings"
 	"testing"
@@ -55,23 +56,22 @@ func TestCurve(t *testing.T) {
 	}
 	held := proved()
 	text = svg(t, Curve(held, held.Surface.Cells[0]))
-	for _, want := range []string{">p99, held<", ">held<", "Held: 5,987 held (1 of 1)"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q", want)
-		}
+	if !strings.Contains(text, "Held: 5,987 held (1 of 1)") || strings.Contains(text, ">held<") {
+		t.Error("of holds without a second there is more than their outcome, or not even that")
 	}
 	bare := strings.Count(text, "<path")
-	if text = svg(t, Curve(heldRun(), heldRun().Surface.Cells[0])); strings.Count(text, "<path") <= bare {
-		t.Error("no bars")
+	text = svg(t, Curve(heldRun(), heldRun().Surface.Cells[0]))
+	if strings.Count(text, "<path") <= bare || !strings.Contains(text, ">p99, held<") || !strings.Contains(text, ">held<") {
+		t.Error("no points or no bars")
 	}
 	if text := svg(t, Curve(neverReady(), neverReady().Surface.Cells[0])); !strings.Contains(text, "No load was made") {
 		t.Error("nothing says why there is no curve")
 	}
 }
 
-// TestBarsHoldTheirPoints checks that the bar of a hold, from its best measured
-// second to its worst, holds what was made of them together, and none of what
-// came before it was measured, after it was decided, or decided nothing.
+// TestBarsHoldTheirPoints checks that a hold's point is of all its measured
+// seconds, and its bar from the best of them to the worst; and that there is none of
+// what came before it was measured, after it was decided, or decided nothing.
 func TestBarsHoldTheirPoints(t *testing.T) {
 	r := heldRun()
 	held := r.holds(r.Surface.Cells[0])
@@ -79,19 +79,44 @@ func TestBarsHoldTheirPoints(t *testing.T) {
 		t.Fatalf("%d holds", len(held))
 	}
 	for _, h := range held {
-		for q, got := range map[float64]time.Duration{0.5: h.level.P50, 0.95: h.level.P95, 0.99: h.level.P99} {
-			if low, high := h.between(quantile(q)); !(low < high && low <= got.Seconds() && got.Seconds() <= high) {
-				t.Errorf("%d users, p%g: %v isn't between %g and %g s", h.level.Users, 100*q, got, low, high)
+		for _, q := range []float64{0.5, 0.95, 0.99} {
+			points := onHolds("", []heldLevel{h}, quantile(q))
+			if low, got, high := points.low[0], points.ys[0], points.high[0]; !(low < high && low <= got && got <= high) {
+				t.Errorf("%s, p%g: %v isn't between %g and %g s", h.start.Trial.Slug(), 100*q, got, low, high)
 			}
 		}
-		if first, last := h.seconds[0], h.seconds[len(h.seconds)-1]; first.Start != 20*time.Second || last.End() != h.level.At {
-			t.Errorf("%d users: from %v to %v", h.level.Users, first.Start, last.End())
+		var answers, seconds uint64
+		for _, w := range h.seconds {
+			answers, seconds = answers+w.Answered, seconds+1
+		}
+		if got, want := rightPerSecond(h.all()), float64(answers)/float64(seconds); math.Abs(got-want) > 1e-9*want {
+			t.Errorf("%s: %g right answers a second, not %g", h.start.Trial.Slug(), got, want)
+		}
+		decided := cmp.Or(h.start.LastPass, h.start.FirstFail).At
+		if first, last := h.seconds[0], h.seconds[len(h.seconds)-1]; first.Start != 20*time.Second || last.End() != decided {
+			t.Errorf("%s: from %v to %v", h.start.Trial.Slug(), first.Start, last.End())
 		}
 	}
 	v := held[0].start
 	v.Void = []analysis.Stretch{{From: 0, To: time.Hour}}
 	if n := len(r.measured(v, time.Hour)); n != 0 {
 		t.Errorf("%d seconds that decided nothing count", n)
+	}
+}
+
+// TestAHoldThatWasNeverMeasuredHasNoPoint checks one that died on its way up.
+func TestAHoldThatWasNeverMeasuredHasNoPoint(t *testing.T) {
+	r := heldRun()
+	c := r.Surface.Cells[0]
+	died := c.Starts[2]
+	died.FirstFail = at(5, 3000, 9000, 1500, time.Second, 1)
+	c.Starts[2] = died
+	held := r.holds(c)
+	if points := onHolds("", held, quantile(0.5)); len(held) != 2 || len(points.xs) != 1 {
+		t.Errorf("%d points of %d holds", len(points.xs), len(held))
+	}
+	if row := r.holdTable(held).Rows[1]; row[2] != "0" || row[3] != none {
+		t.Errorf("its row is %q", row)
 	}
 }
 

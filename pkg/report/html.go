@@ -110,14 +110,27 @@ type (
 )
 
 // drawn is how many cells' stories have pictures. More would make a page that
-// nobody can open; see [Every].
+// nobody can open.
 const drawn = 36
+
+// pictured returns the cells whose stories have pictures, by the ids of those: the
+// minimal one, and the first of those that were measured.
+func (r Run) pictured() map[string]bool {
+	out := map[string]bool{}
+	for _, minimal := range []bool{true, false} {
+		for i, c := range r.Surface.Cells {
+			if c.Measured && r.minimal(c) == minimal && len(out) < drawn {
+				out[r.head(i, c).ID] = true
+			}
+		}
+	}
+	return out
+}
 
 // HTML writes a run as one page that needs nothing beside it: the answer, the
 // matrix, each cell's story in pictures and numbers, and what it was measured with.
 func HTML(w io.Writer, r Run) error {
-	pictured := 0
-	p, err := r.page(func(string) bool { pictured++; return pictured <= drawn })
+	p, err := r.page(r.pictured())
 	if err != nil {
 		return err
 	}
@@ -145,7 +158,7 @@ func (p page) write(w io.Writer) error {
 
 // page returns what the page says. pictured says which cells' stories have
 // pictures, by their ids.
-func (r Run) page(pictured func(id string) bool) (page, error) {
+func (r Run) page(pictured map[string]bool) (page, error) {
 	var text []byte
 	if r.Experiment != nil {
 		var err error
@@ -175,8 +188,8 @@ func (r Run) page(pictured func(id string) bool) (page, error) {
 	if p.Stories, err = r.stories(w, pictured); err != nil {
 		return page{}, err
 	}
-	if len(p.Stories) > drawn {
-		p.Omitted = fmt.Sprintf("The first %d have pictures here; sweep report --trials draws those of all.", drawn)
+	if n := r.measuredCells(); n > len(pictured) {
+		p.Omitted = fmt.Sprintf("%d of %d measured configurations have pictures here; sweep report PATH --trials draws all.", len(pictured), n)
 	}
 	besides := r.besides()
 	p.Besides = len(besides)

@@ -66,7 +66,7 @@ func TestThePageIsHarmless(t *testing.T) {
 // TestTheStartThatSpeaksComesFirst checks that a cell's story begins with the
 // start whose bracket it has, and tells of all others beside it.
 func TestTheStartThatSpeaksComesFirst(t *testing.T) {
-	p, err := heldRun().page(func(string) bool { return true })
+	p, err := heldRun().page(map[string]bool{"cell-1": true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestThePageOfManyCells(t *testing.T) {
 	if n := strings.Count(text, "<svg"); n != 2+3*drawn {
 		t.Errorf("%d pictures", n)
 	}
-	if !strings.Contains(text, fmt.Sprintf("The first %d have pictures here", drawn)) || strings.Count(text, `class="story `) != 100 {
+	if !strings.Contains(text, fmt.Sprintf("%d of 100 measured configurations have pictures here", drawn)) || strings.Count(text, `class="story `) != 100 {
 		t.Error("not every cell is told of")
 	}
 }

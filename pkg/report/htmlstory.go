@@ -18,16 +18,16 @@ import (
 	"sweep/pkg/measure"
 )
 
-// stories returns what is told of each cell; with pictures, where pictured says so
-// of its id. They are drawn on all cores, and dressed in order, so that the page is
+// stories returns what is told of each cell; with pictures of those with these
+// ids. They are drawn on all cores, and dressed in order, so that the page is
 // the same each time.
-func (r Run) stories(w *wardrobe, pictured func(id string) bool) ([]story, error) {
+func (r Run) stories(w *wardrobe, pictured map[string]bool) ([]story, error) {
 	out := make([]story, len(r.Surface.Cells))
 	var drawing errgroup.Group
 	drawing.SetLimit(runtime.GOMAXPROCS(0))
 	for i, c := range r.Surface.Cells {
 		out[i] = r.words(i, c)
-		if pictured(out[i].ID) && c.Measured {
+		if pictured[out[i].ID] && c.Measured {
 			drawing.Go(func() error { return r.illustrate(&out[i], c) })
 		}
 	}
@@ -47,7 +47,7 @@ func (r Run) stories(w *wardrobe, pictured func(id string) bool) ([]story, error
 
 // illustrate draws the pictures of a cell's story.
 func (r Run) illustrate(s *story, c analysis.Cell) error {
-	with, err := r.whole(trialsOf(c)...)
+	with, err := r.whole(r.drawnOf(c)...)
 	if err != nil {
 		return err
 	}
@@ -76,11 +76,20 @@ func (r Run) words(i int, c analysis.Cell) story {
 	return s
 }
 
-// trialsOf returns what was run of a cell.
-func trialsOf(c analysis.Cell) []experiment.Trial {
+// drawnOf returns the starts of a cell that its first pictures are drawn from: the
+// one that speaks for it, its first ramp, and its holds.
+func (r Run) drawnOf(c analysis.Cell) []experiment.Trial {
 	var out []experiment.Trial
+	all := r.speaking(c)
+	if len(all) > 0 {
+		out = append(out, all[0].Trial)
+	}
+	ramped := false
 	for _, v := range c.Starts {
-		out = append(out, v.Trial)
+		if r.result(v.Trial) != nil && (v.Trial.Hold > 0 || !ramped) {
+			out = append(out, v.Trial)
+			ramped = ramped || v.Trial.Hold == 0
+		}
 	}
 	return out
 }
@@ -194,7 +203,11 @@ func (r Run) figures(c analysis.Cell) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	curve.Tables = []*data{steps(r.unit(), climb(r.ramped(c)))}
+	if climbed := climb(r.ramped(c)); len(climbed) > 0 {
+		curve.Tables = append(curve.Tables, steps(r.unit(), climbed))
+	} else {
+		curve.Axis = false // nothing to read off it
+	}
 	if held := r.holds(c); len(held) > 0 {
 		curve.Tables = append(curve.Tables, r.holdTable(held))
 	}
@@ -210,30 +223,26 @@ func (r Run) figures(c analysis.Cell) ([]figure, error) {
 func (r Run) holdTable(held []heldLevel) *data {
 	d := &data{Title: "Holds, each from its best second to its worst, in numbers", Heads: []string{"hold", "outcome", "seconds", "right/s", "p50 ms", "p95 ms", "p99 ms"}}
 	for _, h := range held {
-		row := []string{r.started(h.start.Trial), r.outcome(analysis.Cell{Verdict: h.start, Measured: true, Proved: true}), strconv.Itoa(len(h.seconds))}
-		barred := func(value float64, second func(measure.Window) float64, unit float64) string {
-			low, high := h.between(second)
+		barred := func(value func(measure.Window) float64, unit float64) string {
+			low, high := h.between(value)
 			if math.IsNaN(low) {
-				return number(unit * value)
+				return none
 			}
-			return fmt.Sprintf("%s (%s – %s)", number(unit*value), number(unit*low), number(unit*high))
+			return fmt.Sprintf("%s (%s – %s)", number(unit*value(h.all())), number(unit*low), number(unit*high))
 		}
 		const ms = 1000
-		d.Rows = append(d.Rows, append(row,
-			barred(h.level.Throughput, func(w measure.Window) float64 { return perSecond(w, w.Answered) }, 1),
-			barred(h.level.P50.Seconds(), quantile(0.5), ms), barred(h.level.P95.Seconds(), quantile(0.95), ms), barred(h.level.P99.Seconds(), quantile(0.99), ms)))
+		d.Rows = append(d.Rows, []string{
+			r.started(h.start.Trial), r.outcome(analysis.Cell{Verdict: h.start, Measured: true, Proved: true}), strconv.Itoa(len(h.seconds)),
+			barred(rightPerSecond, 1), barred(quantile(0.5), ms), barred(quantile(0.95), ms), barred(quantile(0.99), ms),
+		})
 	}
 	return d
 }
 
-// mostRows is how many rows the table of a trial has at most: of a longer one
-// each tells of several seconds.
-const mostRows = 100
-
 // seconds returns what a film shows, in numbers.
 func seconds(res measure.Result) *data {
 	ws := res.Series.Windows
-	each := (len(ws) + mostRows - 1) / mostRows
+	rows, each := clock(ws).coarser(mostBars)
 	classes := clock(ws).failed()
 	d := &data{Title: "Second by second, in numbers", Heads: []string{"s", "users", "asked/s", "right/s", "failed/s"}}
 	for _, class := range classes {
@@ -241,9 +250,9 @@ func seconds(res measure.Result) *data {
 	}
 	d.Heads = append(d.Heads, "p50 ms", "p95 ms", "p99 ms", "CPU %", "stopped %", "MiB", "overflows/s", "lag p99 ms")
 	if each > 1 {
-		d.Title = fmt.Sprintf("Every %d seconds, in numbers", each)
+		d.Title = fmt.Sprintf("Every %d seconds, their means in numbers", each)
 	}
-	for _, w := range clock(ws).coarser(mostRows) {
+	for _, w := range rows {
 		d.Rows = append(d.Rows, secondsRow(res.Trial.Limits, w, classes))
 	}
 	return d

@@ -20,7 +20,9 @@ type bar struct{ left, right, top vg.Length }
 func (s layers) top() float64 {
 	top := 0.0
 	for i := range s.len() {
-		top = max(top, s.sum(len(s), i))
+		if sum := s.sum(len(s), i); !math.IsNaN(sum) {
+			top = max(top, sum)
+		}
 	}
 	return top
 }

@@ -24,7 +24,8 @@ var liveScript string
 // LivePage writes the page of a run that goes on: the same as [HTML], but above it
 // stands what happens now, which its script fills in from events, and only the
 // story of one cell has pictures: that with the id view ("cell-2"), as the page's
-// own links have it; none where view is anything else.
+// own links have it; none where view is anything else. Once nothing is running
+// any more, it is the whole page.
 //
 // The script reads these events, each with one line of JSON:
 //
@@ -34,28 +35,31 @@ var liveScript string
 //	log     {"at", "text"}: what stays on the page
 //	end     {"text"}: how the sweep ended
 func LivePage(w io.Writer, r Run, view string) error {
-	if r.Running != nil && r.Surface.Minimal == nil {
+	pictured := map[string]bool{view: true}
+	switch {
+	case r.Running == nil: // all that it will ever show
+		pictured = r.pictured()
+	case r.Surface.Minimal == nil:
 		r.Surface.Answer = r.unanswered()
+	default:
+		r.Surface.Answer = "So far: " + r.Surface.Answer
 	}
-	p, err := r.page(func(id string) bool { return id == view })
+	p, err := r.page(pictured)
 	if err != nil {
 		return err
 	}
-	p.Live, p.Omitted = true, ""
+	p.Live = true
+	if r.Running != nil {
+		p.Omitted = ""
+	}
 	p.run(pageScript + liveScript)
 	return p.write(w)
 }
 
 // unanswered says how far a run is from its answer.
 func (r Run) unanswered() string {
-	measured := 0
-	for _, c := range r.Surface.Cells {
-		if c.Measured {
-			measured++
-		}
-	}
 	return fmt.Sprintf("Which configuration carries %s %s isn't known yet: %d of %d configurations measured.",
-		analysis.Thousands(r.Surface.Target), r.unit(), measured, len(r.Surface.Cells))
+		analysis.Thousands(r.Surface.Target), r.unit(), r.measuredCells(), len(r.Surface.Cells))
 }
 
 // A Scene is a trial that is under way, as the page draws it: the empty

@@ -163,7 +163,7 @@ func (r Run) panels(res measure.Result) []panel {
 		}},
 	}
 	if failures := at.failures(); len(failures) > 0 {
-		out = append(out, panel{heading: "Failures per second, by class", stack: failures})
+		out = append(out, panel{heading: "Failures per second, by class" + at.meaned(), stack: failures})
 	}
 	out = append(out,
 		panel{heading: "Response time, from when a request was due", log: true, empty: "no right answers", bounds: r.latencyLimits(), series: []series{
@@ -222,29 +222,55 @@ func throttled(u measure.Usage) float64 {
 	return 100 * *u.Throttled
 }
 
-// mostBars is how many bars an area has at most: in a longer trial each tells of
-// several seconds.
-const mostBars = 75
+// mostBars is how many bars an area has at most, and rows a trial's table: of a
+// longer one each tells of several seconds.
+const mostBars = 90
 
 // coarser returns the windows that have ended, several together where there are more
-// than most.
-func (ws clock) coarser(most int) clock {
-	var out clock
-	for some := range slices.Chunk(ws, max(1, (len(ws)+most-1)/most)) {
+// than most, and how many. What they used is their mean; memory is that at their end.
+func (ws clock) coarser(most int) (out clock, each int) {
+	ended := slices.DeleteFunc(slices.Clone(ws), func(w measure.Window) bool { return w.Length == 0 })
+	each = max(1, (len(ended)+most-1)/most)
+	for some := range slices.Chunk(ended, each) {
 		all := measure.Window{Start: some[0].Start}
 		for _, w := range some {
 			all.Merge(w)
 		}
-		if all.Length > 0 {
-			out = append(out, all)
+		all.Usage = meanUsage(some)
+		out = append(out, all)
+	}
+	return out, each
+}
+
+// meanUsage returns what was used in windows that follow each other, as far as it
+// is known, nil where nothing is.
+func meanUsage(ws []measure.Window) *measure.Usage {
+	var mean *measure.Usage
+	cpu, stopped := 0.0, 0.0
+	known, told := 0, 0
+	for _, w := range ws {
+		if w.Usage == nil {
+			continue
+		}
+		last := *w.Usage
+		mean, cpu, known = &last, cpu+w.Usage.CPU, known+1
+		if w.Usage.Throttled != nil {
+			stopped, told = stopped+*w.Usage.Throttled, told+1
 		}
 	}
-	return out
+	if mean == nil {
+		return nil
+	}
+	mean.CPU, mean.Throttled = cpu/float64(known), nil
+	if told > 0 {
+		mean.Throttled = new(stopped / float64(told))
+	}
+	return mean
 }
 
 // failures returns a layer for each class of failed requests that there were.
 func (ws clock) failures() layers {
-	bars := ws.coarser(mostBars)
+	bars, _ := ws.coarser(mostBars)
 	textures := map[measure.Class]texture{
 		measure.Refused:    {ground: sky, slopes: []float64{1}},
 		measure.Reset:      {ground: orange, slopes: []float64{-1}},
@@ -261,6 +287,14 @@ func (ws clock) failures() layers {
 		out = append(out, layer)
 	}
 	return out
+}
+
+// meaned says of how many seconds each bar tells, where that is more than one.
+func (ws clock) meaned() string {
+	if _, each := ws.coarser(mostBars); each > 1 {
+		return fmt.Sprintf(", mean of %d s", each)
+	}
+	return ""
 }
 
 // failed returns the classes of failed requests that there were.

@@ -113,11 +113,12 @@ func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
 }
 
 // Outdated returns the names of files that an older report of the run may have
-// left, and that this one doesn't have.
+// left, that this one doesn't have, and that are of another answer. A trial's
+// seconds aren't: they stay as they were seen.
 func Outdated(r Run) []string {
 	names := applyNames()
 	for _, t := range r.trials() {
-		names = append(names, rampName(t)+".svg", rampName(t)+".png", histogramName(t), locustName(t))
+		names = append(names, rampName(t)+".svg", rampName(t)+".png")
 	}
 	current := map[string]bool{}
 	for _, f := range r.files() {
@@ -181,7 +182,11 @@ func (r Run) told() []experiment.Trial {
 		return r.trials()
 	}
 	var ts []experiment.Trial
-	for _, c := range r.Surface.Cells[:min(drawn, len(r.Surface.Cells))] {
+	pictured := r.pictured()
+	for i, c := range r.Surface.Cells {
+		if !pictured[r.head(i, c).ID] {
+			continue
+		}
 		if all := r.speaking(c); len(all) > 0 {
 			ts = append(ts, all[0].Trial)
 		}
@@ -228,6 +233,17 @@ func (r Run) result(t experiment.Trial) *measure.Result {
 func (r Run) minimal(c analysis.Cell) bool {
 	m := r.Surface.Minimal
 	return m != nil && m.Limits == c.Trial.Limits
+}
+
+// measuredCells returns how many cells were measured.
+func (r Run) measuredCells() int {
+	n := 0
+	for _, c := range r.Surface.Cells {
+		if c.Measured {
+			n++
+		}
+	}
+	return n
 }
 
 // running reports whether a trial of c is under way.

@@ -68,9 +68,11 @@
   const say = (name, text) => { part(name).textContent = text; };
 
   // refresh fetches the page anew and takes all but what happens now from it.
-  let fetching = null, again = false, fetched = "";
+  let fetching = null, again = false, fetched = "", ended = false;
   const shown = () => document.querySelector(".story.shown") || document.querySelector(".story");
   const buttons = () => [...document.querySelectorAll(".tabs button")]; // first those of the configurations, one a story
+  const starts = () => [...(shown()?.querySelectorAll(".tabs button") ?? [])];
+  const pressed = (b) => b.getAttribute("aria-pressed") === "true";
   const opened = () => [...document.querySelectorAll("main details")].map((e) => e.open);
   const refresh = () => {
     if (fetching) {
@@ -80,16 +82,18 @@
     fetching = (async () => {
       do {
         again = false;
-        fetched = shown()?.id || "";
-        const answer = await fetch("?view=" + encodeURIComponent(fetched));
+        const asked = shown()?.id || "";
+        const answer = await fetch("?view=" + encodeURIComponent(asked));
         if (!answer.ok) continue;
+        fetched = asked;
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const id = shown()?.id, focus = buttons().indexOf(document.activeElement), open = opened();
+        const id = shown()?.id, focus = buttons().indexOf(document.activeElement), open = opened(), start = starts().findIndex(pressed);
         document.title = page.title;
         for (const name of ["style", "header", "main", "footer"]) document.querySelector(name).replaceWith(page.querySelector(name));
         enliven();
         const stories = [...document.querySelectorAll(".story")];
         if (stories.length > 1) buttons()[stories.findIndex((s) => s.id === id)]?.click();
+        starts()[start]?.click();
         buttons()[focus]?.focus();
         const now = document.querySelectorAll("main details");
         if (now.length === open.length) now.forEach((e, i) => { e.open = open[i]; });
@@ -101,13 +105,36 @@
   // A story gets its pictures when it is looked at.
   const look = () => {
     const story = shown();
-    if (story && story.id !== fetched && !story.classList.contains("unmeasured")) refresh();
+    if (story && !ended && story.id !== fetched && !story.classList.contains("unmeasured")) refresh();
   };
   addEventListener("click", (e) => { if (e.target.closest(".tabs")) look(); });
   addEventListener("hashchange", look);
 
-  const source = new EventSource("events");
-  const on = (name, act) => source.addEventListener(name, (e) => act(JSON.parse(e.data)));
+  // A page that isn't seen hears nothing, for a browser keeps few connections to one
+  // server; when it is seen again it goes on where it stopped.
+  const acts = {};
+  const on = (name, act) => { acts[name] = act; };
+  let source = null, last = 0;
+  const listen = () => {
+    if (source || ended || document.hidden) return;
+    source = new EventSource("events?after=" + last);
+    for (const [name, act] of Object.entries(acts)) {
+      source.addEventListener(name, (e) => {
+        last = e.lastEventId;
+        act(JSON.parse(e.data));
+      });
+    }
+    source.onopen = () => {
+      say("link", "");
+      look();
+    };
+    source.onerror = () => say("link", "The connection to sweep is lost. This page goes on by itself when it is back; if sweep has ended, its terminal says how to go on.");
+  };
+  const deaf = () => {
+    source?.close();
+    source = null;
+  };
+  document.addEventListener("visibilitychange", () => document.hidden ? deaf() : listen());
 
   on("trial", (told) => {
     const next = !trial || trial.number !== told.number;
@@ -151,11 +178,8 @@
     for (const name of ["which", "words", "left"]) say(name, "");
     say("phase", told.text);
     part("plot").closest("figure").hidden = true;
-    refresh().finally(() => source.close());
+    ended = true;
+    refresh().finally(deaf);
   });
-  source.onopen = () => say("link", "");
-  source.onerror = () => say("link", source.readyState === EventSource.CLOSED
-    ? "sweep has ended, and this page shows what it knew."
-    : "The connection to sweep is lost. The page goes on by itself when it is back.");
-  look();
+  listen();
 })();
