@@ -29,7 +29,9 @@ import (
 //
 // A saturated loop, or one that its quota stops most of the time, may never
 // catch up with its answers: users whose answers lie unread are not due, so
-// that there's no lag, but they ask for less than they would. Users who never
+// that there's no lag, but they ask for less than they would. A loop of Locust's
+// is invalid from 90 % on, as Locust itself warns: what is known is a mean of
+// several seconds, and between two answers Python does much else. Users who never
 // wait saturate any loop, if only the service is fast enough; for them that is
 // no sign, and [span.outrun] says what it means.
 type Validity uint8
@@ -185,7 +187,10 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 		}
 		rs.hold(SignalTurn, effort.Turn.Seconds(), counts.Seconds(), stoodStill.Seconds())
 		tooBusy := saturated
-		if neverWait(e.Users) {
+		switch {
+		case e.Generator.Locust != nil:
+			tooBusy = busyOften
+		case neverWait(e.Users):
 			tooBusy = math.Inf(1)
 		}
 		rs.hold(SignalBusy, effort.Busy, busyOften, tooBusy)

@@ -392,6 +392,21 @@ type Generator struct {
 	Locust *Locust `yaml:"locust,omitempty" doc:"a Locust cluster that runs a locustfile"`
 }
 
+// Blur returns over how much time, at most, the generator's word of how long
+// requests took is spread: 0 where it tells of every second. Locust's workers
+// tell their master every three seconds, and its page of the last ten, two
+// seconds late at most.
+func (g Generator) Blur() time.Duration {
+	switch {
+	case g.Locust == nil:
+		return 0
+	case g.Locust.URL != "":
+		return 12 * time.Second
+	default:
+		return 3 * time.Second
+	}
+}
+
 // UnmarshalText reads "native", the generator that is built in.
 func (g *Generator) UnmarshalText(text []byte) error {
 	if string(text) != "native" {

@@ -26,7 +26,8 @@
 // # What isn't known
 //
 // A request counts in the second in which it ended, not in that in which it was
-// due, and response times are known of three seconds together: see [Blur].
+// due, and response times are known of three seconds together: see
+// [experiment.Generator.Blur].
 // Users who are stopped in the middle of a request leave no trace, and neither
 // does a request that is never answered. How many requests are out isn't told:
 // a window's InFlight is the least that there can be, for a user who hasn't had
@@ -40,10 +41,6 @@ import (
 
 	"sweep/pkg/experiment"
 )
-
-// Blur is over how much time response times are blurred, at most: workers tell
-// of them so often, all together.
-const Blur = 3 * time.Second
 
 // Plan is all that a master must know to load one start of the service.
 type Plan struct {
