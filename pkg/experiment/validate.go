@@ -158,7 +158,7 @@ func (d *decoder) checkLocust(e *Experiment) {
 	only("auth", "file")
 	only("host", "file")
 	d.demand(!e.Users.Open(), "users.rate", "doesn't go with generator.locust, which plays users; write target")
-	d.demand(d.given("users.wait"), "users", "needs wait with generator.locust: the wait_time of the locustfile, or the longest that a user goes without a request")
+	d.demand(d.given("users.wait") || e.Users.Open(), "users", "needs wait with generator.locust: the wait_time of the locustfile, or the longest that a user goes without a request")
 	if l.URL == "" {
 		d.demand(l.File != "" || !d.given(at+".file"), at+".file", "is empty")
 		otherwise(d, at+".workers", &l.Workers, 1)
