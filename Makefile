@@ -21,11 +21,11 @@ build: ## build bin/sweep and bin/predictor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sweep ./cmd/predictor
 
 .PHONY: test
-test: engine compose build predictor fastapi calibration servers ## run every test, those on live Docker too
+test: engine compose build predictor fastapi locust calibration servers ## run every test, those on live Docker too
 	go test -timeout 30m -p 1 ./...
 
 .PHONY: race
-race: engine compose build predictor fastapi calibration servers ## run every test with the race detector (needs a C compiler)
+race: engine compose build predictor fastapi locust calibration servers ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 30m -p 1 ./...
 
 .PHONY: lint
@@ -114,6 +114,10 @@ base-image: engine ## make debian:bookworm-slim where no registry has it (about 
 fastapi: base-image ## build the image of the FastAPI service (a few minutes the first time)
 	docker build --quiet --tag sweep/fastapi:dev compose/fastapi
 
+.PHONY: locust
+locust: base-image ## build the image of Locust (a minute the first time)
+	docker build --quiet --tag sweep/locust:dev compose/locust
+
 # Where to: make publish IMAGE=registry.example.com/team/prediction:v1; after
 # `docker login registry.example.com`. FROM is any image of the engine's.
 FROM := sweep/fastapi:dev
@@ -135,4 +139,4 @@ schema: ## write experiments/schema.json from the types
 .PHONY: clean
 clean: ## remove what was built, not what was measured
 	rm -rf bin
-	-docker image rm --force sweep/predictor:dev sweep/fastapi:dev sweep/calibration:dev 2>/dev/null
+	-docker image rm --force sweep/predictor:dev sweep/fastapi:dev sweep/locust:dev sweep/calibration:dev 2>/dev/null

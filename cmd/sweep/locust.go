@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,14 @@ const locustfile = "locustfile.py"
 func locustOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine, agent *engine.Agent, say func(string)) (sweep.Generator, func() error, error) {
 	l := e.Generator.Locust
 	ready := readiness(e, agent)
+	if l.URL != "" {
+		user, password, _ := strings.Cut(l.Auth.Resolved, ":")
+		page := &locust.Page{
+			URL: l.URL, User: user, Password: password, Client: http.DefaultClient, Ready: ready,
+			Plan: func(t measure.Target) locust.Plan { return locust.NewPlan(e.Of(t.Trial), t.Address, nil) },
+		}
+		return page, func() error { return nil }, nil
+	}
 	image, err := eng.Ensure(ctx, l.Image, say)
 	if err != nil {
 		if l.Image == experiment.LocustImage {
@@ -68,6 +77,9 @@ func locustOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine,
 // from where the load comes from.
 func readiness(e *experiment.Experiment, agent *engine.Agent) func(context.Context, measure.Target) error {
 	return func(ctx context.Context, t measure.Target) error {
+		if e.Users.From == experiment.FromHost {
+			return (&load.Local{Plan: planner(e)}).Await(ctx, t) //nolint:wrapcheck // says what failed
+		}
 		looks := &load.Remote{Attach: agent.Attach, Plan: planner(e)}
 		return errors.Join(looks.Await(ctx, t), looks.Close())
 	}

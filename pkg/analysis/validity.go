@@ -178,8 +178,12 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 	rs.hold(SignalOwn, float64(s.all.Errors[measure.Own]), 0, 0)
 	rs.hold(SignalLag, s.all.Lag.Quantile(0.99).Seconds(), valid.Seconds(), counts.Seconds())
 	rs.hold(SignalLost, s.lost(e.Users), lostSome, lostMuch)
+	slack := counts
+	if l := e.Generator.Locust; l != nil && l.URL != "" { // how many there are is told late, too
+		slack = max(slack, e.Generator.Blur())
+	}
 	for _, w := range s.windows {
-		signal, missing, tolerated := shortfall(e.Users, w, counts)
+		signal, missing, tolerated := shortfall(e.Users, w, slack)
 		rs.hold(signal, missing, tolerated, tolerated)
 		effort := w.Effort
 		if effort == nil {

@@ -141,7 +141,7 @@ func (c *Cluster) Dismiss() error {
 	return nil
 }
 
-var errSilent = errors.New("Locust's master fell silent")
+var errSilent = errors.New("the master of Locust's workers fell silent")
 
 // ask gives an order and returns the next frame.
 func (c *Cluster) ask(ctx context.Context, o order, patience time.Duration) (frame, error) {
@@ -165,7 +165,7 @@ func (c *Cluster) next(ctx context.Context, patience time.Duration) (frame, erro
 		return f, fmt.Errorf("reading from Locust's master: %w", err)
 	}
 	if f.Failed != "" {
-		return f, fmt.Errorf("Locust's master: %s", f.Failed)
+		return f, fmt.Errorf("the master: %s", f.Failed)
 	}
 	return f, nil
 }

@@ -37,6 +37,7 @@
 package locust
 
 import (
+	"cmp"
 	"time"
 
 	"sweep/pkg/experiment"
@@ -44,13 +45,13 @@ import (
 
 // Plan is all that a master must know to load one start of the service.
 type Plan struct {
-	Host    string          `json:"host"` // the service's URL, without a path
+	Host    string          `json:"host"` // the service's URL, without a path, as users see it
 	Ramp    experiment.Ramp `json:"ramp"`
-	Classes []Class         `json:"classes"`
-	Wait    time.Duration   `json:"wait"` // the longest that a user goes without a request
+	Classes []Class         `json:"classes,omitempty"` // of a cluster of somebody else's its master knows them
+	Wait    time.Duration   `json:"wait"`              // the longest that a user goes without a request
 }
 
 // NewPlan returns the experiment's plan for the service at address, host:port.
 func NewPlan(e *experiment.Experiment, address string, classes []Class) Plan {
-	return Plan{Host: "http://" + address, Ramp: e.Users.Ramp(), Classes: classes, Wait: e.Users.Wait.Longest()}
+	return Plan{Host: cmp.Or(e.Generator.Locust.Host, "http://"+address), Ramp: e.Users.Ramp(), Classes: classes, Wait: e.Users.Wait.Longest()}
 }

@@ -102,14 +102,14 @@ func (m *master) receive(ctx context.Context, conn net.Conn) {
 
 // hear takes in what a worker said. It returns the statistics where it told of
 // some. What a worker says that can't be read is the end of it.
-func (m *master) hear(h heard, now time.Time) (*worker, *statistics) {
+func (m *master) hear(h heard, now time.Time) *statistics {
 	if h.err == nil && h.kind == clientReady {
 		m.greet(h, now)
-		return nil, nil
+		return nil
 	}
 	i := slices.IndexFunc(m.workers, func(w *worker) bool { return w.conn == h.from && !w.lost })
 	if i < 0 {
-		return nil, nil
+		return nil
 	}
 	w, err := m.workers[i], h.err
 	switch {
@@ -120,7 +120,7 @@ func (m *master) hear(h heard, now time.Time) (*worker, *statistics) {
 		var s statistics
 		if err = h.read(&s); err == nil {
 			w.users, w.told = s.Users, now.Add(-underway)
-			return w, &s
+			return &s
 		}
 	default:
 		err = m.note(w, h.message, now)
@@ -128,7 +128,7 @@ func (m *master) hear(h heard, now time.Time) (*worker, *statistics) {
 	if err != nil {
 		m.lose(w)
 	}
-	return nil, nil
+	return nil
 }
 
 // note takes in what a worker says of itself.

@@ -61,8 +61,8 @@ type entry struct {
 
 // failure is a kind of failed requests, in the words of their exception.
 type failure struct {
-	Error       string `msgpack:"error"`
-	Occurrences uint64 `msgpack:"occurrences"`
+	Error       string `msgpack:"error" json:"error"`
+	Occurrences uint64 `msgpack:"occurrences" json:"occurrences"`
 }
 
 // spawn is how many users a worker shall have from now on.

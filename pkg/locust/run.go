@@ -49,7 +49,7 @@ func (m *master) play(ctx context.Context, plan Plan, stop <-chan struct{}, tell
 		}
 		select {
 		case h := <-m.heard:
-			if _, s := m.hear(h, time.Now()); s != nil {
+			if s := m.hear(h, time.Now()); s != nil {
 				r.tally.add(*s)
 			}
 		case now := <-steps.C:
@@ -176,7 +176,7 @@ func (r *run) complete(s second) measure.Window {
 func outstanding(windows []measure.Window, wait time.Duration) (out int, oldest time.Duration) {
 	ended, waits := 0, int((wait+time.Second-1)/time.Second)
 	now := len(windows) - 1
-	for back := 0; back < now; back++ { // seconds before the last
+	for back := range now { // seconds before the last
 		w := windows[now-back]
 		ended += int(w.Done + w.Failed() + w.Errors[measure.Own]) //nolint:gosec // far fewer
 		stuck := min(windows[now-back-1].Users, windows[now].Users) - ended

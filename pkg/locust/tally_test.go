@@ -80,10 +80,10 @@ func TestFailuresAreKnownByTheirWords(t *testing.T) {
 		class  measure.Class
 		status int
 	}{
-		"ConnectionRefusedError(111, 'Connection refused')":                                                            {measure.Refused, 0},
-		"ConnectionResetError(104, 'Connection reset by peer')":                                                        {measure.Reset, 0},
-		"RemoteDisconnected('Remote end closed connection without response')":                                          {measure.Reset, 0},
-		"timeout('timed out')":                                                                                         {measure.Timeout, 0},
+		"ConnectionRefusedError(111, 'Connection refused')":                   {measure.Refused, 0},
+		"ConnectionResetError(104, 'Connection reset by peer')":               {measure.Reset, 0},
+		"RemoteDisconnected('Remote end closed connection without response')": {measure.Reset, 0},
+		"timeout('timed out')": {measure.Timeout, 0},
 		"ReadTimeout(ReadTimeoutError(\"HTTPConnectionPool(host='x', port=1)\"))":                                      {measure.Timeout, 0},
 		"OSError(99, 'Cannot assign requested address')":                                                               {measure.Own, 0},
 		"ConnectionError(MaxRetryError(\"... [Errno 24] Too many open files\"))":                                       {measure.Own, 0},

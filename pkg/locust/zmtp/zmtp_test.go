@@ -3,6 +3,7 @@ package zmtp_test
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -79,7 +80,7 @@ func TestMessagesComeAsTheyWereSent(t *testing.T) {
 				t.Fatalf("%x came as %x, %v", want, got, err)
 			}
 		}
-		if _, err := in.Read(); err != io.EOF {
+		if _, err := in.Read(); !errors.Is(err, io.EOF) {
 			t.Fatalf("after the last: %v", err)
 		}
 	})
