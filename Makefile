@@ -50,7 +50,7 @@ $(ACTIONLINT):
 
 .PHONY: bench
 bench: engine build predictor ## measure what the orchestration costs a trial, and what a prediction costs
-	go test -run '^$$' -bench . -skip '^Benchmark(Load|Calibrate|Nights)$$' -benchtime 1x ./cmd/sweep
+	go test -run '^$$' -bench . -skip '^Benchmark(Load|Locust|Calibrate|Nights)$$' -benchtime 1x ./cmd/sweep
 	go test -run '^$$' -bench . ./cmd/predictor/... ./pkg/...
 
 # One part of it: make bench-load PART=flat (or users, or many).
@@ -59,6 +59,10 @@ bench-load: build $(K6) $(VEGETA) ## measure the load generator beside wrk, hey,
 	@.ci/load-tools
 	SWEEP=$(CURDIR)/bin/sweep K6=$(CURDIR)/$(K6) VEGETA=$(CURDIR)/$(VEGETA) \
 		go test -run '^$$' -bench '^BenchmarkLoad$$/$(PART)' -benchtime 1x -timeout 60m ./cmd/sweep
+
+.PHONY: bench-locust
+bench-locust: engine build fastapi locust ## the same cell by the native generator and by Locust: brackets, and what the load costs (about ten minutes)
+	go test -run '^$$' -bench '^BenchmarkLocust$$' -benchtime 1x -timeout 60m ./cmd/sweep
 
 # One service of it, more often: make calibrate SERVICE=cpu ROUNDS=5; faster, by
 # ramps alone: PRESET=quick. With KEEP=DIR the experiments and their results stay

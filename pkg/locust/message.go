@@ -69,8 +69,8 @@ type failure struct {
 type spawn struct {
 	Timestamp   float64        `msgpack:"timestamp"` // Unix time; one that isn't later than the last is ignored
 	Users       map[string]int `msgpack:"user_classes_count"`
-	Host        string         `msgpack:"host"` // overrides the host of the locustfile's users
-	StopTimeout *int           `msgpack:"stop_timeout"`
+	Host        string         `msgpack:"host"`         // overrides the host of the locustfile's users
+	StopTimeout int            `msgpack:"stop_timeout"` // in seconds, that users who are stopped get to end what they do
 	Options     struct{}       `msgpack:"parsed_options"`
 }
 
