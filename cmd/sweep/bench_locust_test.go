@@ -3,18 +3,17 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"sweep/pkg/store"
 )
 
-// sideBySide is one cell of the FastAPI service, to be asked by two generators.
+// sideBySide is two cells of the FastAPI service, to be asked by two generators.
 const sideBySide = `version: 1
 name: small
 service: {image: sweep/fastapi:dev, port: 8000, ready: {path: /health}}
-matrix: {cells: [{cpus: 0.25, memory: 300M}]}
-users: {target: 1000, ramp: 100s, hold: 15s, settle: 5s, wait: {constant: 1s}, from: network}
+matrix: {cpus: [0.25, 0.5], memory: [300M]}
+users: {target: 400, ramp: 60s, hold: 15s, settle: 5s, wait: {constant: 1s}, from: network}
 search: {precision: 10%}
 `
 
@@ -36,17 +35,21 @@ func BenchmarkLocust(b *testing.B) {
 			bench := &bench{t: b, dir: b.TempDir()}
 			bench.write("locustfile.py", string(file))
 			bench.write("small.yaml", sideBySide+g.asks)
-			c := bench.sweep().Cells[0]
-			bracket := "none"
-			if c.LastPass != nil && c.FirstFail != nil {
-				bracket = fmt.Sprintf("%d to %d users", c.LastPass.Users, c.FirstFail.Users)
+			for _, c := range bench.sweep().Cells {
+				var carried, failed int
+				if c.LastPass != nil {
+					carried = c.LastPass.Users
+				}
+				if c.FirstFail != nil {
+					failed = c.FirstFail.Users
+				}
+				fmt.Fprintf(os.Stderr, "%-7s  %4g CPU  %-17s last pass %4d, first fail %4d users, proved: %v\n", g.name, c.CPUs, c.Outcome, carried, failed, c.Proved)
+				for _, w := range c.Warnings {
+					fmt.Fprintln(os.Stderr, "         ", w)
+				}
 			}
-			cpu, sent := bench.cost()
-			fmt.Fprintf(os.Stderr, "%-7s  %-12s %-18s proved %-5v  generator %.2f CPU, %.2f ms of it a request\n",
-				g.name, c.Outcome, bracket, c.Proved, cpu, 1000*sent)
-			if len(c.Warnings) > 0 {
-				fmt.Fprintf(os.Stderr, "         %s\n", strings.Join(c.Warnings, "\n         "))
-			}
+			cores, each := bench.cost()
+			fmt.Fprintf(os.Stderr, "%-7s  generator: %.2f CPU, %.2f ms of it a request\n", g.name, cores, 1000*each)
 		}
 	}
 }

@@ -154,3 +154,60 @@ func TestLocustsWorkersOfASweepThatIsKilledAreRemoved(t *testing.T) {
 		t.Errorf("exit %d\n%s", o.code, o.err)
 	}
 }
+
+// cluster starts a Locust master with a password and a worker, as somebody else
+// would, and returns the URL of its page.
+func cluster(t *testing.T) string {
+	t.Helper()
+	folder, err := filepath.Abs("../../compose")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (address string) {
+		id := docker(t, append([]string{"run", "--detach", "--volume", folder + ":/mnt/locust:ro", "sweep/locust:dev", "-f", "/mnt/locust/locustfile.py"}, args...)...)
+		t.Cleanup(func() { docker(t, "rm", "--force", id) })
+		return docker(t, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", id)
+	}
+	master := run("--master", "--web-auth", "ann:hunter2hunter2")
+	run("--worker", "--master-host", master)
+	page := "http://" + master + ":8089"
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		out, err := exec.Command("curl", "--silent", "--user", "ann:hunter2hunter2", page+"/stats/requests").Output()
+		if told := strings.Join(strings.Fields(string(out)), ""); err == nil && strings.Contains(told, `"workers":[{`) {
+			return page
+		}
+	}
+	t.Fatal("the cluster didn't come up")
+	return ""
+}
+
+func TestAClusterOfSomebodyElsesIsDrivenByItsPage(t *testing.T) {
+	b := &bench{t: t, dir: t.TempDir()}
+	page := cluster(t)
+	b.write("small.yaml", `version: 1
+name: small
+service: {image: sweep/predictor:dev, port: 8000, ready: {path: /health}}
+matrix: {cpus: [0.5], memory: [100M]}
+users: {target: 60, ramp: 4s, hold: 16s, wait: {constant: 1s}}
+objective: {errors: 1%, p95: 500ms}
+search: {preset: quick}
+generator: {locust: {url: "`+page+`", auth: "${LOCUST_AUTH}"}}
+`)
+	t.Cleanup(b.expectNothingLeft)
+	if o := b.run([]string{"LOCUST_AUTH=ann:wrong"}, "run", "small.yaml", "--quiet"); o.code != 1 || !strings.Contains(o.err, "generator.locust.auth") {
+		t.Errorf("with a wrong password: exit %d\n%s", o.code, o.err)
+	}
+	s := b.sweep("LOCUST_AUTH=ann:hunter2hunter2")
+	if c := s.Cells[0]; c.Outcome != "passed" || c.LastPass.Users != 60 {
+		t.Errorf("got %+v", c)
+	}
+	windows := b.measured().Series.Windows
+	if w := windows[len(windows)-3]; w.Users != 60 || w.Sent < 30 || w.Failed() > 0 || w.Response.Quantile(0.95) == 0 {
+		t.Errorf("near the end: %+v", w)
+	}
+	for name, text := range b.files() {
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("%s holds the password", name)
+		}
+	}
+}

@@ -38,6 +38,8 @@ type Cluster struct {
 	Ready func(ctx context.Context, t measure.Target) error
 	// Plan returns what to do with a fresh start of the service.
 	Plan func(t measure.Target) Plan
+	// Say tells the user something, in a line.
+	Say func(string)
 
 	crew    Crew
 	answers *json.Decoder
@@ -112,7 +114,18 @@ func (c *Cluster) Run(ctx context.Context, t measure.Target) iter.Seq2[measure.T
 			yield(measure.Tick{}, err)
 			return
 		}
-		c.broken = f.Lost > 0
+		c.end(f)
+	}
+}
+
+// end takes in how a load ended.
+func (c *Cluster) end(f frame) {
+	c.broken = f.Lost > 0
+	if f.Lost > 0 {
+		c.Say(fmt.Sprintf("Of Locust's %d workers %d were lost; the next load gets new ones.", c.Workers, f.Lost))
+	}
+	for _, text := range f.Wrong {
+		c.Say("The locustfile's own code failed: " + text)
 	}
 }
 
@@ -122,7 +135,9 @@ func (c *Cluster) stop(ctx context.Context) {
 	f, err := c.ask(ctx, order{Stop: true}, hush)
 	for ; err == nil && !f.Done; f, err = c.next(ctx, hush) {
 	}
-	c.broken = err != nil || f.Lost > 0
+	if err == nil {
+		c.end(f)
+	}
 }
 
 // Close does nothing: leaving Run ends the load, and the workers stay.
@@ -155,7 +170,8 @@ func (c *Cluster) ask(ctx context.Context, o order, patience time.Duration) (fra
 func (c *Cluster) next(ctx context.Context, patience time.Duration) (frame, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = c.crew.Close() }) // unblocks the read below, which reports
+	crew := c.crew
+	stop := context.AfterFunc(ctx, func() { _ = crew.Close() }) // unblocks the read below, which reports
 	defer stop()
 	var f frame
 	if err := c.answers.Decode(&f); err != nil {

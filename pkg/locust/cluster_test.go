@@ -185,6 +185,7 @@ func clusterOf(t *testing.T, ramp experiment.Ramp, workers ...*fake) *Cluster {
 			t.Error(err)
 		}
 	})
+	c.Say = func(string) {}
 	return c
 }
 

@@ -12,7 +12,7 @@
 // are the same in Locust 2.12.1, which Debian ships, and in today's, whereas the
 // page, the CSV files and what a listener in the locustfile would have to hook
 // into differ. So the master is sweep: it says exactly which users each worker
-// has, five times a second where Locust's own takes steps of a second.
+// has, seven times a second where Locust's own takes steps of a second.
 //
 // # Where it runs
 //

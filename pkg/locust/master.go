@@ -15,9 +15,12 @@ import (
 )
 
 const (
-	step    = 200 * time.Millisecond // users come and go so often
-	beat    = time.Second            // a worker's heartbeats
-	silence = 4 * time.Second        // a worker that says nothing for so long is lost, as to Locust's own master
+	// Users come and go so often. It is no part of a second, so that those who wait
+	// for a second don't all ask at the same few instants of it.
+	step = 130 * time.Millisecond
+
+	beat    = time.Second     // a worker's heartbeats
+	silence = 4 * time.Second // a worker that says nothing for so long is lost, as to Locust's own master
 
 	// A worker's report is taken to tell of what ended so long before it came.
 	underway = 250 * time.Millisecond
