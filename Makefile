@@ -61,7 +61,7 @@ bench-load: build $(K6) $(VEGETA) ## measure the load generator beside wrk, hey,
 		go test -run '^$$' -bench '^BenchmarkLoad$$/$(PART)' -benchtime 1x -timeout 60m ./cmd/sweep
 
 .PHONY: bench-locust
-bench-locust: engine build fastapi locust ## the same cell by the native generator and by Locust: brackets, and what the load costs (about ten minutes)
+bench-locust: engine build fastapi locust ## the same cells by the native generator and by Locust: brackets, and what the load costs (about ten minutes)
 	go test -run '^$$' -bench '^BenchmarkLocust$$' -benchtime 1x -timeout 60m ./cmd/sweep
 
 # One service of it, more often: make calibrate SERVICE=cpu ROUNDS=5; faster, by
