@@ -50,7 +50,11 @@ func (k *checking) agree(ctx context.Context) error {
 	if err := writeReport(r, results.ReportDir()); err != nil {
 		return err
 	}
-	base, v := capacity.Agree(k.asked, r.Surface, analysis.JudgeAll(k.asked, r.Results), k.starts)
+	known, err := verdicts(results, k.asked)
+	if err != nil {
+		return err
+	}
+	base, v := capacity.Agree(k.asked, r.Surface, known, k.starts)
 	if v.Outcome != capacity.Holds {
 		fmt.Fprintf(k.err, "%s was not written.\n", k.baseline)
 		return k.conclude(v, results)
@@ -130,10 +134,6 @@ func (k *checking) nightsThatHeld(base capacity.Baseline) ([][]capacity.Start, e
 
 // startsOf returns the starts of a night that are of the baseline's service.
 func (k *checking) startsOf(run *store.Run, base capacity.Baseline) ([]capacity.Start, error) {
-	results, err := run.Results()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // says which file and what to do
-	}
 	var out []capacity.Start
 	asked := *k.asked
 	asked.Name, asked.Matrix = run.Experiment.Name, run.Experiment.Matrix
@@ -143,7 +143,11 @@ func (k *checking) startsOf(run *store.Run, base capacity.Baseline) ([]capacity.
 	if asked.Digest() != run.Manifest.Question {
 		return nil, nil
 	}
-	for _, v := range analysis.JudgeAll(run.Experiment, results) {
+	known, err := verdicts(run, run.Experiment)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range known {
 		l := v.Trial.Limits
 		image := run.Manifest.Images[l.Image].ID
 		if l.Image == "" {

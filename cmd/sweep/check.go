@@ -203,14 +203,14 @@ func (k *checking) night(ctx context.Context) error {
 	if err != nil {
 		return k.unfinished(ctx, results, err)
 	}
-	measured, err := results.Results()
+	measured, known, err := judgeEach(results, func(r measure.Result) analysis.Verdict { return analysis.Judge(asks, r) })
 	if err != nil {
-		return err //nolint:wrapcheck // says which file and what to do
+		return err
 	}
 	if len(measured) > 0 {
 		n.Ceiling = measured[len(measured)-1].Ceiling
 	}
-	v := capacity.Judge(n, analysis.JudgeAll(asks, measured))
+	v := capacity.Judge(n, known)
 	v.Power = capacity.Power(n)
 	seen := *asks // the cells that were run: a report of the night shows no others
 	seen.Matrix = experiment.Matrix{}

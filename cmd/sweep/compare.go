@@ -22,6 +22,8 @@ func compare(c console, a, b string, o reportOptions) error {
 		return usagef("--format %s: two runs are compared as table, markdown or json", o.format)
 	case o.out != "":
 		return usagef("--out: comparing two runs writes no files; leave it out")
+	case o.extent != report.Drawn:
+		return usagef("--trials: comparing two runs writes no files; leave it out")
 	case o.charts:
 		return usagef("--charts: two runs are compared without charts; report each of them")
 	}
@@ -42,12 +44,14 @@ func compare(c console, a, b string, o reportOptions) error {
 	}
 	var sides []report.Run
 	for i, run := range runs {
-		r, err := judge(run)
+		var r report.Run
+		if o.objective == "" {
+			r, err = judge(run)
+		} else {
+			r, err = judgeAgain(run, objectives[i])
+		}
 		if err != nil {
 			return err
-		}
-		if o.objective != "" {
-			r = judgeAgain(r, objectives[i])
 		}
 		sides = append(sides, r)
 	}

@@ -127,25 +127,40 @@ func heading(p sweep.Progress) string {
 
 // loading describes the last second of load.
 func (d *display) loading(p sweep.Progress) string {
-	w := p.Series.Last()
-	if w == nil {
+	words := lastSecond(p, d.goal(p), d.unit)
+	if words == nil {
 		return "loading"
 	}
+	return strings.Join(append(words, timeLeft(p)), "  ")
+}
+
+// lastSecond returns what the last second of load came to, nil before the first
+// has ended.
+func lastSecond(p sweep.Progress, goal int, unit string) []string {
+	w := p.Series.Last()
+	if w == nil {
+		return nil
+	}
 	now := p.Tick.Sum() // what came in the last second, whenever it was due
-	parts := []string{
-		fmt.Sprintf("%s/%s %s", analysis.Thousands(w.Users), analysis.Thousands(d.goal(p)), d.unit),
+	words := []string{
+		fmt.Sprintf("%s/%s %s", analysis.Thousands(w.Users), analysis.Thousands(goal), unit),
 		analysis.Thousands(int(now.Done)) + " req/s",
 		"p95 " + analysis.Short(now.Response.Quantile(0.95)),
 		fmt.Sprintf("%d errors", now.Failed()),
 	}
 	if u := w.Usage; u != nil {
-		parts = append(parts, fmt.Sprintf("CPU %.2f", u.CPU), fmt.Sprintf("%.0f MiB", u.Memory.MiB()))
+		words = append(words, fmt.Sprintf("CPU %.2f", u.CPU), fmt.Sprintf("%.0f MiB", u.Memory.MiB()))
 	}
+	return words
+}
+
+// timeLeft says how long the sweep may still take: "at most 3m20s left".
+func timeLeft(p sweep.Progress) string {
 	bound := "at most "
 	if p.Bound == search.About {
 		bound = "about "
 	}
-	return strings.Join(append(parts, bound+p.TimeLeft.Round(time.Second).String()+" left"), "  ")
+	return bound + p.TimeLeft.Round(time.Second).String() + " left"
 }
 
 // goal is the load that a trial comes to.

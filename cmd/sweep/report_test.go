@@ -173,3 +173,30 @@ func TestReportHelpShowsHowToJudgeAgain(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// Files of each trial are made when they are asked for, and don't outlive that
+// report.
+func TestReportWritesFilesOfTrialsWhenAsked(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(recorded(t, root).Dir(), "report")
+	usual := []string{"ramp-1cpu-200M-1.svg", "ramp-2cpu-200M-1.svg"}
+	all := append(slices.Clone(usual), "ramp-1cpu-200M-1.png", "ramp-2cpu-200M-1.png", "1cpu-200M-1.hlog", "2cpu-200M-1.hlog",
+		"1cpu-200M-1_stats_history.csv", "2cpu-200M-1_stats_history.csv")
+	for _, c := range []struct {
+		args, want []string
+	}{{[]string{"--trials"}, all}, {nil, usual}} {
+		if o := sweepReport(t, append(c.args, root)...); o.code != 0 {
+			t.Fatalf("%+v", o)
+		}
+		var got []string
+		for path := range files(t, dir) {
+			if name := filepath.Base(path); strings.Contains(name, "200M-1") {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		if want := slices.Sorted(slices.Values(c.want)); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", c.args, got, want)
+		}
+	}
+}

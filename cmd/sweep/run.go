@@ -29,7 +29,7 @@ func runVerb(c console) *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "run an experiment; again: continue it",
-		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json] [--context NAME]\n   sweep run --schema",
+		UsageText: "sweep run FILE [--results DIR] [--only cpus=1,memory=200M] [--fresh] [--quiet] [--json] [--ui] [--context NAME]\n   sweep run --schema",
 		Description: "Starts the service under each limit of the matrix, ramps users up until it fails or\n" +
 			"has carried them all, and prints the answer. What is recorded isn't repeated.\n" +
 			"Example:\n   sweep run experiments/matrix.yaml",
@@ -39,6 +39,7 @@ func runVerb(c console) *cli.Command {
 			&cli.BoolFlag{Name: "fresh", Usage: "start a new run even where an unfinished one could be continued"},
 			&cli.BoolFlag{Name: "quiet", Usage: "show no progress"},
 			&cli.BoolFlag{Name: "json", Usage: "print the answer as JSON instead of a table"},
+			&cli.BoolFlag{Name: "ui", Usage: "show the sweep on a page while it runs; prints its address, which only this machine reaches"},
 			contextFlag(),
 			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of experiment files and stop"},
 		},
@@ -52,7 +53,7 @@ func runVerb(c console) *cli.Command {
 			}
 			return run(x.Context, c, runOptions{
 				file: file, results: x.String("results"), only: x.String("only"),
-				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"), context: x.String("context"),
+				fresh: x.Bool("fresh"), quiet: x.Bool("quiet"), json: x.Bool("json"), ui: x.Bool("ui"), context: x.String("context"),
 			})
 		},
 	}
@@ -62,6 +63,9 @@ type runOptions struct {
 	file, results, only string
 	context             string // docker's name of the engine; "" is the one that the docker command would use
 	fresh, quiet, json  bool
+	ui                  bool
+
+	live *livePage // nil: none
 }
 
 // again returns the command that continues a run with these options.
@@ -72,6 +76,9 @@ func (o runOptions) again() string {
 	}
 	if o.only != "" {
 		parts = append(parts, "--only", quoted(o.only))
+	}
+	if o.ui {
+		parts = append(parts, "--ui")
 	}
 	if o.context != "" {
 		parts = append(parts, "--context", quoted(o.context))
@@ -132,11 +139,16 @@ func run(ctx context.Context, c console, o runOptions) error {
 		return err
 	}
 	defer results.Close() //nolint:errcheck // what was written is on the disk
-	sweepErr := measureAll(ctx, c, eng, subject, e, results, o, searching(e, results.Manifest.Host))
-	if sweepErr != nil {
-		return unfinished(ctx, c, e, results, o, sweepErr)
+	if o.ui {
+		o.live = newLivePage(e, results)
 	}
-	return conclude(c, results, o.json)
+	err = measureAll(ctx, c, eng, subject, e, results, o, searching(e, results.Manifest.Host))
+	if err != nil {
+		err = unfinished(ctx, c, e, results, o, err)
+	} else {
+		err = conclude(c, results, o.json)
+	}
+	return errors.Join(err, o.live.end(ctx, err))
 }
 
 // open continues the newest run of the experiment, if it asked the same of the
@@ -211,11 +223,8 @@ func resume(c console, run *store.Run, e *experiment.Experiment, images map[stri
 
 // verdicts judges what is recorded as the experiment asks now.
 func verdicts(run *store.Run, e *experiment.Experiment) ([]analysis.Verdict, error) {
-	results, err := run.Results()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // says which file and what to do
-	}
-	return analysis.JudgeAll(e, results), nil
+	_, all, err := judgeEach(run, func(r measure.Result) analysis.Verdict { return analysis.Judge(e, r) })
+	return all, err
 }
 
 // impossible says of each cell why the host can't run it, or nothing.
@@ -338,6 +347,9 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		disbandErr := disband()
 		left, err = left || disbandErr != nil, errors.Join(err, disbandErr)
 	}()
+	if err := o.live.start(ctx, c.err); err != nil {
+		return err
+	}
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
 	s := sweep.Sweep{
@@ -351,7 +363,10 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 		Recorder:  results,
 		Known:     known,
 		Next:      course,
-		Observe:   show.observe,
+		Observe: func(p sweep.Progress) {
+			show.observe(p)
+			o.live.observe(p)
+		},
 	}
 	err = s.Run(ctx)
 	left = err != nil && ctx.Err() == nil // an instrument that failed may not have been able to clean up
@@ -482,14 +497,14 @@ func conclude(c console, results *store.Run, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	format := "table"
+	printer := report.Table
 	if asJSON {
-		format = "json"
+		printer = report.JSON
 	}
 	if err := writeReport(r, results.ReportDir()); err != nil {
 		return err
 	}
-	if err := printReport(c.out, r, format); err != nil {
+	if err := printer(c.out, r); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.err, "\nResults: %s\nReport:  %s\n", results.Dir(), filepath.Join(results.ReportDir(), report.PageFile))
@@ -497,13 +512,40 @@ func conclude(c console, results *store.Run, asJSON bool) error {
 }
 
 // judge reads a run and judges it.
-func judge(results *store.Run) (report.Run, error) {
-	measured, err := results.Results()
-	if err != nil {
-		return report.Run{}, err //nolint:wrapcheck // says which file and what to do
+func judge(run *store.Run) (report.Run, error) {
+	e, host := run.Experiment, run.Manifest.Host
+	heads, verdicts, err := judgeEach(run, func(r measure.Result) analysis.Verdict { return analysis.Judge(e, r) })
+	return answered(run, e, heads, analysis.ConcludeOn(host, e, verdicts)), err
+}
+
+// judgeAgain is judge by another objective. What is stored stays as it is.
+func judgeAgain(run *store.Run, o experiment.Objective) (report.Run, error) {
+	e, host := run.Experiment, run.Manifest.Host
+	heads, verdicts, err := judgeEach(run, func(r measure.Result) analysis.Verdict { return analysis.JudgeAgain(e, o, r) })
+	by := *e
+	by.Objective = o
+	return answered(run, &by, heads, analysis.ConcludeAgain(e, o, host, verdicts)), err
+}
+
+// answered is a run with its answer. Its seconds are read as they are needed: all
+// of them may be more than fits into memory.
+func answered(run *store.Run, e *experiment.Experiment, heads []measure.Result, s analysis.Surface) report.Run {
+	return report.Run{ID: run.Manifest.Run, Experiment: e, Manifest: run.Manifest, Results: heads, Read: run.Result, Surface: s}
+}
+
+// judgeEach judges each result of a run, and returns it without its windows.
+func judgeEach(run *store.Run, judge func(measure.Result) analysis.Verdict) (heads []measure.Result, verdicts []analysis.Verdict, err error) {
+	type judged struct {
+		head measure.Result
+		analysis.Verdict
 	}
-	return report.Run{
-		ID: results.Manifest.Run, Experiment: results.Experiment, Manifest: results.Manifest, Results: measured,
-		Surface: analysis.Analyse(results.Experiment, results.Manifest.Host, measured),
-	}, nil
+	all, err := store.Each(run, func(r measure.Result) judged {
+		v := judge(r)
+		r.Series.Windows = nil
+		return judged{r, v}
+	})
+	for _, j := range all {
+		heads, verdicts = append(heads, j.head), append(verdicts, j.Verdict)
+	}
+	return heads, verdicts, err //nolint:wrapcheck // says which file and what to do
 }

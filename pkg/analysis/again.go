@@ -20,13 +20,25 @@ import (
 //	               x   /        stricter: on the way up, not held
 //	                 /
 func Again(e *experiment.Experiment, o experiment.Objective, host measure.Host, results []measure.Result) Surface {
+	verdicts := make([]Verdict, len(results))
+	for i, r := range results {
+		verdicts[i] = JudgeAgain(e, o, r)
+	}
+	return ConcludeAgain(e, o, host, verdicts)
+}
+
+// JudgeAgain is [Again] of one trial.
+func JudgeAgain(e *experiment.Experiment, o experiment.Objective, r measure.Result) Verdict {
 	by := *e
 	by.Objective = o
-	verdicts := JudgeAll(&by, results)
-	for i, was := range JudgeAll(e, results) {
-		verdicts[i] = carried(&by, verdicts[i], was, results[i].Series)
-	}
-	s := concludeOn(host, &by, verdicts)
+	return carried(&by, Judge(&by, r), Judge(e, r), r.Series)
+}
+
+// ConcludeAgain is [Again] from what [JudgeAgain] said of each trial.
+func ConcludeAgain(e *experiment.Experiment, o experiment.Objective, host measure.Host, verdicts []Verdict) Surface {
+	by := *e
+	by.Objective = o
+	s := ConcludeOn(host, &by, verdicts)
 	if asked := e.Objective.String(); asked != o.String() {
 		s.Warnings = append([]string{fmt.Sprintf("judged by %s, but measured for %s: that is where loads were stopped", o, asked)}, s.Warnings...)
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"gonum.org/v1/gonum/stat"
-
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
 )
@@ -146,8 +144,12 @@ func asked(e *experiment.Experiment) ask {
 func predict(e *experiment.Experiment, cells []Cell) (map[experiment.Setting]*Model, []Cell) {
 	models := map[experiment.Setting]*Model{}
 	for setting, alike := range bySetting(cells) {
-		if m := learn(e, alike); m != nil {
-			m.try(e, alike)
+		seen := make([]seen, len(alike))
+		for i, c := range alike {
+			seen[i] = see(c)
+		}
+		if m := learn(e, alike, seen); m != nil {
+			m.try(e, alike, seen)
 			models[setting] = m
 		}
 	}
@@ -176,50 +178,66 @@ func Expect(e *experiment.Experiment, cells []Cell) map[experiment.Limits]bool {
 	return out
 }
 
-// learn fits a model to the seconds of the measured cells, or returns nil where
-// they bear none: too few, or CPU that doesn't follow throughput. Seconds with
-// saturated CPU count as well: the utilisation law holds there too, a fast ramp
-// has few others, and it is there that the cost decides. But where memory is
-// short the cost of an answer tells of that.
-func learn(e *experiment.Experiment, cells []Cell) *Model {
-	m := &Model{ask: asked(e), ceiling: math.Inf(1)}
-	var answers, cpu, users, inFlight, memory []float64
-	for _, c := range cells {
-		l := c.Trial.Limits
-		for _, start := range c.Starts {
-			for _, s := range start.Seconds {
-				if s.memory(l) < memoryHigh {
-					answers, cpu = append(answers, s.Answers), append(cpu, s.CPU)
-					m.quicken(s.Median)
-				}
-				if s.memory(l) < memoryAtLimit { // at it, the kernel takes back what it can
-					users, inFlight, memory = append(users, s.Users), append(inFlight, s.InFlight), append(memory, s.Memory)
-				}
+// seen is what the seconds of cells say of their lines. That of several cells is
+// the sum of theirs, so that a model is learnt without one cell as fast as from
+// all.
+type seen struct {
+	work               moments // CPU by answers per second
+	byUsers, byRequest moments // memory by users, and by requests in flight
+	quickest           time.Duration
+}
+
+// see returns what the seconds of a cell say. Those with saturated CPU count as
+// well: the utilisation law holds there too, a fast ramp has few others, and it is
+// there that the cost decides. But where memory is short the cost of an answer
+// tells of that.
+func see(c Cell) (out seen) {
+	l := c.Trial.Limits
+	for _, start := range c.Starts {
+		for _, s := range start.Seconds {
+			if s.memory(l) < memoryHigh {
+				out.add(seen{work: momentsAt(s.Answers, s.CPU), quickest: s.Median})
+			}
+			if s.memory(l) < memoryAtLimit { // at it, the kernel takes back what it can
+				out.add(seen{byUsers: momentsAt(s.Users, s.Memory), byRequest: momentsAt(s.InFlight, s.Memory)})
 			}
 		}
 	}
-	if len(answers) < leastSeconds {
+	return out
+}
+
+func (s *seen) add(o seen) {
+	s.work.add(o.work)
+	s.byUsers.add(o.byUsers)
+	s.byRequest.add(o.byRequest)
+	if s.quickest == 0 || o.quickest > 0 && o.quickest < s.quickest {
+		s.quickest = o.quickest
+	}
+}
+
+// learn fits a model to what was seen of measured cells, or returns nil where
+// they bear none: too few seconds, or CPU that doesn't follow throughput.
+func learn(e *experiment.Experiment, cells []Cell, each []seen) *Model {
+	var all seen
+	for _, s := range each {
+		all.add(s)
+	}
+	if all.work.n < leastSeconds {
 		return nil
 	}
-	work := fitLine(answers, cpu)
+	work := all.work.line()
 	if work.slope <= 0 || work.fit < leastFit {
 		return nil
 	}
-	m.Idle, m.Demand = work.base, work.slope
-	grows := fitLine(inFlight, memory)
+	m := &Model{ask: asked(e), ceiling: math.Inf(1), Idle: work.base, Demand: work.slope, Quickest: all.quickest}
+	grows := all.byRequest.line()
 	m.Per = PerRequest
-	if by := fitLine(users, memory); by.fit >= grows.fit {
+	if by := all.byUsers.line(); by.fit >= grows.fit {
 		grows, m.Per = by, PerUser
 	}
 	m.Base, m.Each = grows.base, grows.slope
 	m.cap(cells)
 	return m
-}
-
-func (m *Model) quicken(median time.Duration) {
-	if median > 0 && (m.Quickest == 0 || median < m.Quickest) {
-		m.Quickest = median
-	}
 }
 
 // cap notes the most load at which a cell failed for something that more of its
@@ -249,25 +267,46 @@ func capacity(c Cell) (float64, bool) {
 // A line is y = base + slope x, and how well it fits (R², at most 1).
 type line struct{ base, slope, fit float64 }
 
-// fitLine fits a line by least squares. Its slope isn't below 0, and its base,
-// what there is where x is 0, neither below 0 nor above the least that was seen.
-func fitLine(x, y []float64) line {
-	if len(x) == 0 {
+// moments are what a line is fitted to: of some points how many there are, their
+// means, the sums of squares and products about these, and the least y.
+type moments struct{ n, x, y, xx, xy, yy, least float64 }
+
+func momentsAt(x, y float64) moments { return moments{n: 1, x: x, y: y, least: y} }
+
+// add adds the points of o (Chan, Golub and LeVeque).
+func (m *moments) add(o moments) {
+	switch {
+	case o.n == 0:
+		return
+	case m.n == 0:
+		*m = o
+		return
+	}
+	n, dx, dy := m.n+o.n, o.x-m.x, o.y-m.y
+	both := m.n * o.n / n
+	*m = moments{
+		n: n, x: m.x + dx*o.n/n, y: m.y + dy*o.n/n, least: min(m.least, o.least),
+		xx: m.xx + o.xx + dx*dx*both, xy: m.xy + o.xy + dx*dy*both, yy: m.yy + o.yy + dy*dy*both,
+	}
+}
+
+// line fits a line by least squares. Its slope isn't below 0, and its base, what
+// there is where x is 0, neither below 0 nor above the least that was seen.
+func (m moments) line() line {
+	if m.n == 0 {
 		return line{}
 	}
-	base, slope := stat.LinearRegression(x, y, nil, false)
-	if slope < 0 || math.IsNaN(slope) { // x doesn't vary
-		return line{base: stat.Mean(y, nil)}
+	l := line{slope: m.xy / m.xx}
+	if l.slope < 0 || math.IsNaN(l.slope) { // x doesn't vary
+		return line{base: m.y}
 	}
-	if within := min(max(base, 0), slices.Min(y)); within != base {
-		above := make([]float64, len(y))
-		for i := range y {
-			above[i] = y[i] - within
-		}
-		base = within
-		_, slope = stat.LinearRegression(x, above, nil, true)
+	l.base = m.y - l.slope*m.x
+	if within := min(max(l.base, 0), m.least); within != l.base {
+		l.base, l.slope = within, (m.xy+m.n*m.x*(m.y-within))/(m.xx+m.n*m.x*m.x)
 	}
-	return line{base, slope, stat.RSquared(x, y, nil, base, slope)}
+	off := m.y - l.base - l.slope*m.x
+	l.fit = 1 - (m.yy-2*l.slope*m.xy+l.slope*l.slope*m.xx+m.n*off*off)/m.yy
+	return l
 }
 
 // carries returns how much load a cell carries, and what runs out first:
@@ -367,7 +406,7 @@ func bounds(l experiment.Limits, cells []Cell) (least, most int) {
 
 // try predicts each measured cell from all others, and so learns how far the
 // model errs and whether it is to be trusted.
-func (m *Model) try(e *experiment.Experiment, cells []Cell) {
+func (m *Model) try(e *experiment.Experiment, cells []Cell, each []seen) {
 	var wrong []string
 	sum := 0.0
 	for i, c := range cells {
@@ -375,7 +414,7 @@ func (m *Model) try(e *experiment.Experiment, cells []Cell) {
 			continue
 		}
 		others := slices.Delete(slices.Clone(cells), i, i+1)
-		without := learn(e, others)
+		without := learn(e, others, slices.Delete(slices.Clone(each), i, i+1))
 		if without == nil {
 			continue
 		}

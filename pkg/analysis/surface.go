@@ -13,11 +13,12 @@ import (
 
 // Analyse judges every trial of a run and answers the experiment.
 func Analyse(e *experiment.Experiment, host measure.Host, results []measure.Result) Surface {
-	return concludeOn(host, e, JudgeAll(e, results))
+	return ConcludeOn(host, e, JudgeAll(e, results))
 }
 
-// concludeOn concludes from trials on a host, whose own warnings come first.
-func concludeOn(host measure.Host, e *experiment.Experiment, verdicts []Verdict) Surface {
+// ConcludeOn answers the experiment from the verdicts of trials on a host, whose
+// own warnings come first.
+func ConcludeOn(host measure.Host, e *experiment.Experiment, verdicts []Verdict) Surface {
 	s := Conclude(e, verdicts, func(l experiment.Limits) string { return Impossible(l, host) })
 	s.Warnings = append(slices.Clone(host.Warnings), s.Warnings...)
 	return s

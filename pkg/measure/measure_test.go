@@ -1,8 +1,10 @@
 package measure_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -164,4 +166,36 @@ func TestNetworkIsSummedButNeverMadeUp(t *testing.T) {
 	if *w.Network != (measure.Network{ListenOverflows: 11, ListenDrops: 22, Retransmits: 33}) {
 		t.Errorf("got %+v", *w.Network)
 	}
+}
+
+// What is decoded by hand is what encoding/json makes of it, whatever it is.
+func FuzzDecode(f *testing.F) {
+	h := measure.NewHistogram(measure.Bucket{Value: time.Millisecond, Count: 3}, measure.Bucket{Value: time.Second, Count: 1})
+	text, err := json.Marshal(measure.Result{Schema: measure.Schema, NotReady: `says "no" \ {[`, Series: measure.Series{At: time.Second, Windows: []measure.Window{
+		{Length: time.Second, Errors: map[measure.Class]uint64{measure.Reset: 2}, Connect: h, Response: h, Usage: &measure.Usage{CPU: 0.5}}, {Start: time.Second},
+	}}, Warnings: []string{"]}"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add(bytes.ReplaceAll(text, []byte(","), []byte(" ,\n\t")))
+	f.Add(text[:len(text)-20])
+	f.Add(append(text, '}'))
+	for _, odd := range []string{
+		`{}`, `null`, `{,}`, `{"series":null}`, `{"series":{"windows":null}}`, `{"series":{"windows":[{"first":null},null]}}`, `{"series":{"windows":[,]}}`,
+		`{"Series":{"windows":[{"FIRST":"AQE="}]}}`, `{"series":{"windows":[{"first":"AQ\u003d="}]}}`, `{"took":{"load":1},"ready":true}`,
+	} {
+		f.Add([]byte(odd))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var want measure.Result
+		wantErr := json.Unmarshal(text, &want)
+		got, err := measure.Decode(text)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%v, want %v", err, wantErr)
+		}
+		if err == nil && !reflect.DeepEqual(got, want) {
+			t.Fatalf("got  %+v\nwant %+v", got, want)
+		}
+	})
 }

@@ -24,9 +24,9 @@ const ApplyFolder = "apply"
 // it is recommended, as a share of the target.
 const headroom = 0.25
 
-// ApplyFiles returns the names of the files that [Write] makes where there is a
+// applyNames returns the names of the files that [Write] makes where there is a
 // minimal configuration, and only there.
-func ApplyFiles() []string {
+func applyNames() []string {
 	var names []string
 	for _, f := range applyFiles() {
 		names = append(names, f.name)
@@ -93,7 +93,7 @@ func (r Run) taken() string {
 		return ""
 	}
 	var links []string
-	for _, name := range ApplyFiles() {
+	for _, name := range applyNames() {
 		links = append(links, fmt.Sprintf("[%s](%s)", path.Base(name), name))
 	}
 	return "To put it into force: " + strings.Join(links, ", ") + "."

@@ -45,7 +45,11 @@ func Charts(w io.Writer, r Run, look Look) error {
 		out.WriteString(line + "\n")
 	}
 	for _, c := range r.Surface.Cells {
-		if res := r.spoken(c); res != nil {
+		res, err := r.spoken(c)
+		if err != nil {
+			return err
+		}
+		if res != nil {
 			for _, line := range r.chart(c, *res, look) {
 				out.WriteString(line + "\n")
 			}
@@ -82,13 +86,20 @@ func (r Run) gridOf(look Look) []string {
 
 // spoken returns the ramp that speaks for a cell, or nil where there is none:
 // its verdict's, else the first that was run.
-func (r Run) spoken(c analysis.Cell) *measure.Result {
+func (r Run) spoken(c analysis.Cell) (*measure.Result, error) {
 	for _, v := range append([]analysis.Verdict{c.Verdict}, c.Starts...) {
-		if res := r.result(v.Trial); res != nil && v.Trial.Hold == 0 && len(res.Series.Windows) > 0 {
-			return res
+		if v.Trial.Hold > 0 || r.result(v.Trial) == nil {
+			continue
+		}
+		with, err := r.whole(v.Trial)
+		if err != nil {
+			return nil, err
+		}
+		if res := with.result(v.Trial); len(res.Series.Windows) > 0 {
+			return res, nil
 		}
 	}
-	return nil
+	return nil, nil // there is none, and no fault
 }
 
 // A gauge is what a chart shows of each second.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
 	"sweep/pkg/analysis"
@@ -54,9 +55,10 @@ func climb(ws []measure.Window) []rung {
 
 // Curve draws how a cell answers as its users become more: response times, and
 // throughput beside what so many users would make of a service that stays as
-// quick, and what its CPU can do. The ramp is a line, each hold a point of its
-// own; what lies between the last pass and the first fail is grey. Seconds that
-// decided nothing aren't in it.
+// quick, and what its CPU can do. The ramp is a line, thin where there are holds;
+// each hold is a point of its own, with a bar from its best second to its worst.
+// What lies between the last pass and the first fail is grey. Seconds that decided
+// nothing aren't in it.
 func Curve(r Run, c analysis.Cell) *Picture {
 	p := &Picture{
 		Title:       fmt.Sprintf("%s: %s, by %s", clean(r.Surface.Experiment, nameLength), clean(c.Trial.Limits.String(), nameLength), r.unit()),
@@ -65,7 +67,7 @@ func Curve(r Run, c analysis.Cell) *Picture {
 		width:       rampWidth,
 	}
 	steps := climb(r.ramped(c))
-	held := holds(c)
+	held := r.holds(c)
 	if len(steps) == 0 && len(held) == 0 {
 		p.height, p.draw = panelHeight, func(cv draw.Canvas) { drawNothing(cv, measure.Result{Trial: c.Trial}) }
 		return p
@@ -89,7 +91,7 @@ func Curve(r Run, c analysis.Cell) *Picture {
 func (r Run) bends(c analysis.Cell) string {
 	text := "Response time and throughput as " + r.unit() + " become more: " + bracket(c, r.unit()) + "."
 	if len(c.Levels) > 0 {
-		text += " Held: " + held(c) + "."
+		text += " Held: " + held(c) + ". A point is a hold, its bar from the best second to the worst."
 	}
 	return clean(text, lineLength)
 }
@@ -102,28 +104,65 @@ func (r Run) ramped(c analysis.Cell) []measure.Window {
 		if v.Trial.Hold > 0 || res == nil {
 			continue
 		}
-		return slices.DeleteFunc(slices.Clone(res.Series.Windows), func(w measure.Window) bool {
-			return slices.ContainsFunc(v.Void, func(s analysis.Stretch) bool { return s.From <= w.Start && w.Start < s.To })
-		})
+		return slices.DeleteFunc(slices.Clone(res.Series.Windows), func(w measure.Window) bool { return voided(v, w) })
 	}
 	return nil
 }
 
-// holds returns what each hold saw while it was judged, the fewest users first.
-func holds(c analysis.Cell) []analysis.Level {
-	var out []analysis.Level
+// A heldLevel is what a hold saw of a level while it was judged.
+type heldLevel struct {
+	start   analysis.Verdict
+	level   analysis.Level
+	seconds []measure.Window // those that were measured, until it was decided
+}
+
+// holds returns what each hold of a cell saw, the fewest users first.
+func (r Run) holds(c analysis.Cell) []heldLevel {
+	var out []heldLevel
 	for _, v := range c.Starts {
 		if v.Trial.Hold == 0 {
 			continue
 		}
 		if l := cmp.Or(v.LastPass, v.FirstFail); l != nil {
-			at := *l
-			at.Users = v.Trial.Hold
-			out = append(out, at)
+			h := heldLevel{v, *l, r.measured(v, l.At)}
+			h.level.Users = v.Trial.Hold
+			out = append(out, h)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b analysis.Level) int { return cmp.Compare(a.Users, b.Users) })
+	slices.SortStableFunc(out, func(a, b heldLevel) int { return cmp.Compare(a.level.Users, b.level.Users) })
 	return out
+}
+
+// measured returns the seconds of a hold that were judged, until an instant.
+func (r Run) measured(v analysis.Verdict, until time.Duration) []measure.Window {
+	res := r.result(v.Trial)
+	if res == nil || r.Experiment == nil {
+		return nil
+	}
+	from := r.Experiment.Of(v.Trial).Users.Measured()
+	return slices.DeleteFunc(slices.Clone(res.Series.Windows), func(w measure.Window) bool {
+		return w.Length == 0 || w.Start < from || w.End() > until || voided(v, w)
+	})
+}
+
+// voided reports whether a window decided nothing.
+func voided(v analysis.Verdict, w measure.Window) bool {
+	return slices.ContainsFunc(v.Void, func(s analysis.Stretch) bool { return s.From <= w.Start && w.Start < s.To })
+}
+
+// between returns the least and the greatest of a value in a hold's seconds, NaN
+// where it is known of none.
+func (h heldLevel) between(value func(measure.Window) float64) (low, high float64) {
+	var known []float64
+	for _, w := range h.seconds {
+		if y := value(w); !math.IsNaN(y) {
+			known = append(known, y)
+		}
+	}
+	if len(known) == 0 {
+		return math.NaN(), math.NaN()
+	}
+	return slices.Min(known), slices.Max(known)
 }
 
 func (r Run) levelMarks(c analysis.Cell) []mark {
@@ -144,32 +183,48 @@ func (r Run) levelMarks(c analysis.Cell) []mark {
 	return out
 }
 
-func (r Run) curvePanels(c analysis.Cell, steps []rung, held []analysis.Level) []panel {
+func (r Run) curvePanels(c analysis.Cell, steps []rung, held []heldLevel) []panel {
 	latency := panel{heading: "Response time, from when a request was due", log: true, empty: "no right answers", bounds: r.latencyLimits()}
-	for _, q := range []struct {
+	for i, q := range []struct {
 		name  string
 		share float64
-		of    func(analysis.Level) float64
+		of    func(analysis.Level) time.Duration
 		style draw.LineStyle
 		glyph draw.GlyphDrawer
 	}{
-		{"p50", 0.50, func(l analysis.Level) float64 { return l.P50.Seconds() }, pen(blue, 1.5), draw.CircleGlyph{}},
-		{"p95", 0.95, func(l analysis.Level) float64 { return l.P95.Seconds() }, pen(green, 1.5, 5, 2), draw.BoxGlyph{}},
-		{"p99", 0.99, func(l analysis.Level) float64 { return l.P99.Seconds() }, pen(vermilion, 1.5, 2, 2), draw.PyramidGlyph{}},
+		{"p50", 0.50, func(l analysis.Level) time.Duration { return l.P50 }, pen(blue, 1.5), draw.CircleGlyph{}},
+		{"p95", 0.95, func(l analysis.Level) time.Duration { return l.P95 }, pen(green, 1.5, 5, 2), draw.BoxGlyph{}},
+		{"p99", 0.99, func(l analysis.Level) time.Duration { return l.P99 }, pen(vermilion, 1.5, 2, 2), draw.PyramidGlyph{}},
 	} {
-		latency.series = append(latency.series, onRungs(q.name, steps, q.style, q.glyph, func(g rung) float64 { return quantile(q.share)(g.all) }))
+		line := onRungs(q.name, steps, q.style, q.glyph, func(g rung) float64 { return quantile(q.share)(g.all) })
+		latency.series = append(latency.series, line.beside(held))
 		if len(held) > 0 {
-			latency.series = append(latency.series, onHolds(q.name+", held", held, q.style, q.glyph, q.of))
+			points := onHolds(q.name+", held", held, func(l analysis.Level) float64 { return q.of(l).Seconds() }, quantile(q.share))
+			points.style, points.glyph, points.shift = q.style, q.glyph, vg.Length(i-1)*barsApart
+			latency.series = append(latency.series, points)
 		}
 	}
+	right := onRungs("right answers", steps, pen(blue, 2), draw.CircleGlyph{}, func(g rung) float64 { return float64(g.all.Answered) / g.seconds })
 	rate := panel{heading: "Requests per second", series: []series{
-		onRungs("asked", steps, pen(dim, 1, 1, 2), draw.PlusGlyph{}, func(g rung) float64 { return float64(g.all.Sent) / g.seconds }),
-		onRungs("right answers", steps, pen(blue, 2), draw.CircleGlyph{}, func(g rung) float64 { return float64(g.all.Answered) / g.seconds }),
+		onRungs("asked", steps, pen(dim, 1, 1, 2), draw.PlusGlyph{}, func(g rung) float64 { return float64(g.all.Sent) / g.seconds }), right.beside(held),
 	}}
 	if len(held) > 0 {
-		rate.series = append(rate.series, onHolds("held", held, pen(black, 1), draw.BoxGlyph{}, func(l analysis.Level) float64 { return l.Throughput }))
+		points := onHolds("held", held, func(l analysis.Level) float64 { return l.Throughput }, func(w measure.Window) float64 { return perSecond(w, w.Answered) })
+		points.style, points.glyph = pen(black, 1), draw.BoxGlyph{}
+		rate.series = append(rate.series, points)
 	}
 	return []panel{latency, r.bounded(rate, c, steps)}
+}
+
+// barsApart is how far the bars of one hold's quantiles are apart.
+const barsApart = 6
+
+// beside makes what a ramp saw in passing a thin line where holds prove the same.
+func (s series) beside(held []heldLevel) series {
+	if len(held) > 0 {
+		s.bare, s.style.Width = true, 0.75
+	}
+	return s
 }
 
 // roomForBounds is how much higher than what was seen a line may go that says
@@ -235,10 +290,14 @@ func onRungs(name string, steps []rung, style draw.LineStyle, glyph draw.GlyphDr
 	return s
 }
 
-func onHolds(name string, held []analysis.Level, style draw.LineStyle, glyph draw.GlyphDrawer, value func(analysis.Level) float64) series {
-	s := series{name: name, style: style, glyph: glyph, alone: true}
-	for _, l := range held {
-		s.xs, s.ys = append(s.xs, float64(l.Users)), append(s.ys, value(l))
+// onHolds returns a value of each hold, with a bar from its least second to its
+// greatest.
+func onHolds(name string, held []heldLevel, value func(analysis.Level) float64, second func(measure.Window) float64) series {
+	s := series{name: name, alone: true}
+	for _, h := range held {
+		low, high := h.between(second)
+		s.xs, s.ys = append(s.xs, float64(h.level.Users)), append(s.ys, value(h.level))
+		s.low, s.high = append(s.low, low), append(s.high, high)
 	}
 	return s
 }

@@ -2,8 +2,6 @@ package report
 
 import (
 	"math"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +60,38 @@ func TestCurve(t *testing.T) {
 			t.Errorf("no %q", want)
 		}
 	}
+	bare := strings.Count(text, "<path")
+	if text = svg(t, Curve(heldRun(), heldRun().Surface.Cells[0])); strings.Count(text, "<path") <= bare {
+		t.Error("no bars")
+	}
 	if text := svg(t, Curve(neverReady(), neverReady().Surface.Cells[0])); !strings.Contains(text, "No load was made") {
 		t.Error("nothing says why there is no curve")
+	}
+}
+
+// TestBarsHoldTheirPoints checks that the bar of a hold, from its best measured
+// second to its worst, holds what was made of them together, and none of what
+// came before it was measured, after it was decided, or decided nothing.
+func TestBarsHoldTheirPoints(t *testing.T) {
+	r := heldRun()
+	held := r.holds(r.Surface.Cells[0])
+	if len(held) != 2 {
+		t.Fatalf("%d holds", len(held))
+	}
+	for _, h := range held {
+		for q, got := range map[float64]time.Duration{0.5: h.level.P50, 0.95: h.level.P95, 0.99: h.level.P99} {
+			if low, high := h.between(quantile(q)); !(low < high && low <= got.Seconds() && got.Seconds() <= high) {
+				t.Errorf("%d users, p%g: %v isn't between %g and %g s", h.level.Users, 100*q, got, low, high)
+			}
+		}
+		if first, last := h.seconds[0], h.seconds[len(h.seconds)-1]; first.Start != 20*time.Second || last.End() != h.level.At {
+			t.Errorf("%d users: from %v to %v", h.level.Users, first.Start, last.End())
+		}
+	}
+	v := held[0].start
+	v.Void = []analysis.Stretch{{From: 0, To: time.Hour}}
+	if n := len(r.measured(v, time.Hour)); n != 0 {
+		t.Errorf("%d seconds that decided nothing count", n)
 	}
 }
 
@@ -91,36 +119,6 @@ func TestHeatCountsEverySecond(t *testing.T) {
 	}
 }
 
-// TestCoarsePathsGoTheSameWay follows a path as it was drawn, and as it is
-// written.
-func TestCoarsePathsGoTheSameWay(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var path strings.Builder
-		var want [][2]float64
-		for i := range rapid.IntRange(1, 50).Draw(t, "places") {
-			x, y := rapid.Float64Range(-999, 999).Draw(t, "x"), rapid.Float64Range(-999, 999).Draw(t, "y")
-			to := "L"
-			if i == 0 || rapid.Bool().Draw(t, "jump") {
-				to = "M"
-			}
-			path.WriteString(to + strconv.FormatFloat(x, 'f', 3, 64) + "," + strconv.FormatFloat(y, 'f', 3, 64))
-			want = append(want, [2]float64{x, y})
-		}
-		var at [2]float64
-		for i, m := range regexp.MustCompile(`([Ml])([-0-9.]+),([-0-9.]+)`).FindAllStringSubmatch(coarse(`<path d="`+path.String()+`"/>`), -1) {
-			x, _ := strconv.ParseFloat(m[2], 64)
-			y, _ := strconv.ParseFloat(m[3], 64)
-			if m[1] == "M" {
-				at = [2]float64{}
-			}
-			at[0], at[1] = at[0]+x, at[1]+y
-			if math.Abs(at[0]-want[i][0]) > 0.0511 || math.Abs(at[1]-want[i][1]) > 0.0511 {
-				t.Fatalf("place %d is %v, not %v", i, at, want[i])
-			}
-		}
-	})
-}
-
 // TestOffers checks which cells are the least price for what they carry.
 func TestOffers(t *testing.T) {
 	r := searched()
@@ -133,6 +131,11 @@ func TestOffers(t *testing.T) {
 	for _, c := range r.Surface.Cells {
 		if n := strings.Count(text, ">"+c.Trial.Limits.String()+"<"); (n == 1) != c.Measured {
 			t.Errorf("%s is there %d times", c.Trial.Limits, n)
+		}
+	}
+	for _, to := range []float64{0.031, 0.06, 0.2, 5} {
+		if n := len(dollarTicks(0.03, to)); n < 3 || n > 10 {
+			t.Errorf("$0.03 to $%g: %d ticks", to, n)
 		}
 	}
 	none := runOf("", nil, cellOf(1, 200, analysis.Verdict{Outcome: analysis.NotReady}), cellOf(2, 200, analysis.Verdict{Outcome: analysis.NotReady}))

@@ -29,6 +29,8 @@ func HistogramLog(w io.Writer, s measure.Series, began time.Time) error {
 			return err //nolint:wrapcheck // the writer's own
 		}
 	}
+	const digits = 3
+	one := hdrhistogram.New(int64(time.Microsecond), int64(2*time.Hour), digits) // large, and so used again
 	for _, window := range s.Windows {
 		for _, h := range []struct {
 			tag string
@@ -37,7 +39,8 @@ func HistogramLog(w io.Writer, s measure.Series, began time.Time) error {
 			if h.IsZero() {
 				continue
 			}
-			if err := log.OutputIntervalHistogram(interval(h.tag, h.Histogram, window, start)); err != nil {
+			refill(one, h.tag, h.Histogram, window, start)
+			if err := log.OutputIntervalHistogram(one); err != nil {
 				return err //nolint:wrapcheck // likewise
 			}
 		}
@@ -45,17 +48,15 @@ func HistogramLog(w io.Writer, s measure.Series, began time.Time) error {
 	return nil
 }
 
-// interval is a window's histogram as the log wants it.
-func interval(tag string, from measure.Histogram, w measure.Window, start int64) *hdrhistogram.Histogram {
-	const digits = 3
-	h := hdrhistogram.New(int64(time.Microsecond), int64(2*time.Hour), digits)
+// refill makes h a window's histogram as the log wants it.
+func refill(h *hdrhistogram.Histogram, tag string, from measure.Histogram, w measure.Window, start int64) {
+	h.Reset()
 	for _, b := range from.Buckets() {
 		_ = h.RecordValues(int64(b.Value), int64(b.Count))
 	}
 	h.SetTag(tag)
 	h.SetStartTimeMs(start + w.Start.Milliseconds())
 	h.SetEndTimeMs(start + max(w.End(), w.Start+time.Second).Milliseconds())
-	return h
 }
 
 // locustQuantiles are the columns of a Locust history.

@@ -19,6 +19,8 @@ type film struct {
 	bands  []band
 	band   string // what their grey means; empty: the marks say it
 	panels []panel
+
+	unfilled bool // only axes and bounds are drawn: what comes, comes later
 }
 
 // height returns how high the whole is: every mark's name has a row.
@@ -39,7 +41,7 @@ func (f film) strip() vg.Length {
 func (f film) layout(c draw.Canvas) ([][]*plot.Plot, [][]draw.Canvas) {
 	plots := make([][]*plot.Plot, len(f.panels))
 	for i, p := range f.panels {
-		p.marks, p.bands = f.marks, f.bands
+		p.marks, p.bands, p.unfilled = f.marks, f.bands, f.unfilled
 		shown := f.ticks
 		if i < len(f.panels)-1 {
 			shown = unlabelled(f.ticks)

@@ -299,6 +299,35 @@ func proved() Run {
 	return r
 }
 
+// heldRun is the same with what its ramp and its holds saw.
+func heldRun() Run {
+	r := proved()
+	c := &r.Surface.Cells[0]
+	for i := range c.Starts {
+		v := &c.Starts[i]
+		s := service{limits: c.Trial.Limits, seconds: 80, target: 10000, ramp: 120, knee: 5800, leak: 0.02}
+		if v.Trial.Hold > 0 {
+			s.target, s.ramp, s.seconds = v.Trial.Hold, 10, 60
+		}
+		res := s.result()
+		for n := range res.Series.Windows { // no second is like the next
+			w := &res.Series.Windows[n]
+			p50 := time.Duration(float64(w.Response.Quantile(0.5)) * math.Pow(2, math.Sin(float64(n))))
+			w.Response = measure.NewHistogram(measure.Bucket{Value: p50, Count: 90}, measure.Bucket{Value: 2 * p50, Count: 8}, measure.Bucket{Value: 5 * p50, Count: 2})
+		}
+		res.Trial = v.Trial
+		r.Results = append(r.Results, res)
+		for _, l := range []*analysis.Level{v.LastPass, v.FirstFail} {
+			if l != nil && v.Trial.Hold > 0 {
+				w := res.Series.Windows[50]
+				l.At, l.P50, l.P95, l.P99 = w.End(), w.Response.Quantile(0.5), w.Response.Quantile(0.95), w.Response.Quantile(0.99)
+			}
+		}
+	}
+	c.Trial = c.Starts[2].Trial
+	return r
+}
+
 // settings is a run with three settings of the same four limits, of which one is
 // an image too, and cells of none beside them.
 func settings() Run {

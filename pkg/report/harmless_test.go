@@ -185,7 +185,7 @@ func TestFileNamesAreHarmless(t *testing.T) {
 		l := cellLimits(1, 200)
 		l.Image, l.Env = nasty(t, "image"), experiment.VariablesOf(map[string]string{"A" + nasty(t, "name"): nasty(t, "value")})
 		trial := experiment.Trial{Limits: l, Hold: rapid.IntRange(0, 1).Draw(t, "hold"), Replicate: 1}
-		for _, name := range append(ApplyFiles(), rampName(trial)+".svg", histogramName(trial), locustName(trial)) {
+		for _, name := range append(applyNames(), rampName(trial)+".svg", histogramName(trial), locustName(trial)) {
 			const most = 200
 			if !plain.MatchString(name) || len(name) > most {
 				t.Fatalf("%q", name)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -36,10 +35,13 @@ type (
 		Prices             *figure
 		Heads              []value
 		Rows               []cellRow
-		Legend, Causes     []string
+		Legend             []string
+		Causes             []failure
 		Stories            []story
 		Lists              []listing
+		Besides            int    // how many remarks limit what the numbers say
 		Experiment         string // as a file
+		Live               bool   // the run goes on
 		Style              template.CSS
 		Script             template.JS
 		ScriptHash         string // the only script that a browser may run
@@ -53,6 +55,7 @@ type (
 		ID, Name string
 		Kind     string // passed, failed, unknown, unmeasured: a class of the style
 		Minimal  bool
+		Running  bool
 	}
 	cellRow struct {
 		cellHead
@@ -61,12 +64,13 @@ type (
 	}
 	// A figure is a picture beside its numbers.
 	figure struct {
-		Label string
-		SVG   template.HTML
-		Width int // at which its text is as large as the page's smallest, in pixels
-		Table *data
+		Label  string
+		Note   string // how to read it
+		SVG    template.HTML
+		Width  int // at which its text is as large as the page's smallest, in pixels
+		Tables []*data
 
-		Axis          bool    // whether the table's first column is what the picture's axis counts
+		Axis          bool    // whether the first table's first column is what the picture's axis counts
 		From, To, End float64 // where the axis goes, as shares of the width; and its last value
 	}
 	data struct {
@@ -80,26 +84,55 @@ type (
 		Sign, Outcome, Bracket, Cause string
 
 		Evidence, Notes []string
+		Starts          []start // the one that speaks for the cell first
+		Omitted         int     // how many starts aren't among them
 		Figures         []figure
-		Starts          *data
+		Each            *data
+	}
+	// A start is one of a cell, second by second.
+	start struct {
+		Name, Kind, Sign, Outcome string
+
+		Speaks bool // for the cell, of several
+		Figure figure
+	}
+	// A failure is why a cell failed, in a line, and what shows it.
+	failure struct {
+		cellHead
+
+		Sign, Outcome, Bracket, Cause, Evidence string
 	}
 	listing struct {
+		ID    string
 		Title string
 		Items []string
 	}
 )
 
 // drawn is how many cells' stories have pictures. More would make a page that
-// nobody can open; the others' pictures are files beside it.
+// nobody can open; see [Every].
 const drawn = 36
 
 // HTML writes a run as one page that needs nothing beside it: the answer, the
 // matrix, each cell's story in pictures and numbers, and what it was measured with.
 func HTML(w io.Writer, r Run) error {
-	p, err := r.page()
+	pictured := 0
+	p, err := r.page(func(string) bool { pictured++; return pictured <= drawn })
 	if err != nil {
 		return err
 	}
+	p.run(pageScript)
+	return p.write(w)
+}
+
+// run gives the page the only script that a browser may run there.
+func (p *page) run(script string) {
+	hash := sha256.Sum256([]byte(script))
+	p.Script = template.JS(script) // this package's own
+	p.ScriptHash = "sha256-" + base64.StdEncoding.EncodeToString(hash[:])
+}
+
+func (p page) write(w io.Writer) error {
 	t, err := template.New("page").Parse(pageTemplate)
 	if err != nil {
 		return fmt.Errorf("read the page's template: %w", err)
@@ -110,8 +143,9 @@ func HTML(w io.Writer, r Run) error {
 	return nil
 }
 
-func (r Run) page() (page, error) {
-	hash := sha256.Sum256([]byte(pageScript))
+// page returns what the page says. pictured says which cells' stories have
+// pictures, by their ids.
+func (r Run) page(pictured func(id string) bool) (page, error) {
 	var text []byte
 	if r.Experiment != nil {
 		var err error
@@ -123,25 +157,27 @@ func (r Run) page() (page, error) {
 		Experiment: Printable(string(text)),
 		Title:      clean(r.Surface.Experiment, nameLength), Run: clean(r.ID, nameLength), Answer: unbroken(clean(r.Surface.Answer, lineLength)), Caption: r.caption(),
 		Facts: r.facts(), Environment: r.environment(), Legend: r.legend(), Causes: r.failures(),
-		Script: template.JS(pageScript), ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:]), // this package's own
 	}
 	w := &wardrobe{names: map[string]string{}}
 	var err error
 	if p.Matrix, err = w.pictured(Matrix(r), "Which configurations carry the load"); err != nil {
 		return page{}, err
 	}
+	p.Matrix.Note = "" // which would be the answer again
 	p.Heads, p.Rows = r.rows()
 	if p.Prices, err = r.prices(w); err != nil {
 		return page{}, err
 	}
-	if p.Stories, err = r.stories(w); err != nil {
+	if p.Stories, err = r.stories(w, pictured); err != nil {
 		return page{}, err
 	}
 	if len(p.Stories) > drawn {
-		p.Omitted = fmt.Sprintf("The first %d have pictures here; those of all are files beside this page.", drawn)
+		p.Omitted = fmt.Sprintf("The first %d have pictures here; sweep report --trials draws those of all.", drawn)
 	}
+	besides := r.besides()
+	p.Besides = len(besides)
 	for _, l := range []listing{
-		{"Levels that were held", r.levels()}, {"Predicted, not measured", r.foretold()}, {"To know besides", r.besides()},
+		{"levels", "Levels that were held", r.levels()}, {"predicted", "Predicted, not measured", r.foretold()}, {"besides", "To know besides", besides},
 	} {
 		if len(l.Items) > 0 {
 			p.Lists = append(p.Lists, l)
@@ -172,25 +208,39 @@ func (w *wardrobe) class(style string) string {
 	return name
 }
 
-// pictured returns a picture as a figure without numbers.
+// dressed returns an SVG with classes instead of styles.
+func (w *wardrobe) dressed(svg string) string {
+	const upright = ` transform="scale(1, -1)"` // as all text has, which would be upside down
+	var b strings.Builder
+	b.Grow(len(svg))
+	for {
+		before, rest, ok := strings.Cut(svg, `style="`)
+		style, after, ends := strings.Cut(rest, `"`)
+		if !ok || !ends {
+			b.WriteString(svg)
+			return b.String()
+		}
+		before, turned := strings.CutSuffix(strings.TrimRight(before, " \n\t"), upright)
+		if turned {
+			style += ";transform:scale(1,-1)"
+		}
+		b.WriteString(before + " class=" + w.class(style))
+		svg = after
+	}
+}
+
+// pictured returns a picture as a figure without numbers, nor the text around
+// it: the page has that.
 func (w *wardrobe) pictured(p *Picture, label string) (figure, error) {
+	p.bare = true
 	var b strings.Builder
 	if err := p.WriteSVG(&b); err != nil {
 		return figure{}, err
 	}
-	text := b.String()
-	styles := regexp.MustCompile(`( transform="scale\(1, -1\)")?\s+style="([^"]*)"`)
-	text = styles.ReplaceAllStringFunc(text, func(s string) string {
-		m := styles.FindStringSubmatch(s)
-		if m[1] != "" { // as all upright text has, which would be upside down
-			m[2] += ";transform:scale(1,-1)"
-		}
-		return " class=" + w.class(m[2])
-	})
-	_, body, _ := strings.Cut(text, "<svg") // without what XML begins with
+	_, body, _ := strings.Cut(w.dressed(b.String()), "<svg") // without what XML begins with
 	width, _ := p.size()
-	const pixel = 0.75                                                                               // of points
-	f := figure{Label: label, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text
+	const pixel = 0.75                                                                                                    // of points
+	f := figure{Label: label, Note: p.Description, SVG: template.HTML("<svg" + body), Width: int(float64(width) / pixel)} // a picture escapes its text
 	if p.axis != nil {
 		f.Axis, f.End = true, p.axis.end
 		f.From, f.To = p.reach()
@@ -216,7 +266,7 @@ func (r Run) rows() (heads []value, rows []cellRow) {
 }
 
 func (r Run) head(i int, c analysis.Cell) cellHead {
-	return cellHead{ID: fmt.Sprintf("cell-%d", i+1), Name: named(c.Trial.Limits), Kind: kind(c), Minimal: r.minimal(c)}
+	return cellHead{ID: fmt.Sprintf("cell-%d", i+1), Name: named(c.Trial.Limits), Kind: kind(c), Minimal: r.minimal(c), Running: r.running(c)}
 }
 
 func kind(c analysis.Cell) string {
@@ -238,20 +288,20 @@ func signOf(kind string) string {
 }
 
 // failures says of each cell that failed where and why.
-func (r Run) failures() []string {
-	var out []string
-	for _, c := range r.Surface.Cells {
+func (r Run) failures() []failure {
+	var out []failure
+	for i, c := range r.Surface.Cells {
 		if !c.Outcome.Failed() {
 			continue
 		}
-		text := fmt.Sprintf("%s: %s, %s", named(c.Trial.Limits), r.outcome(c), bracket(c, r.unit()))
+		f := failure{cellHead: r.head(i, c), Sign: signOf("failed"), Outcome: r.outcome(c), Bracket: bracket(c, r.unit())}
 		if c.Cause != nil {
-			if why := cause(c); !strings.HasPrefix(r.outcome(c), why) {
-				text += ". Cause: " + why
+			if why := cause(c); !strings.HasPrefix(f.Outcome, why) { // else the outcome is the cause
+				f.Cause = why
 			}
-			text += ". " + evidence(c)
+			f.Evidence = evidence(c)
 		}
-		out = append(out, clean(text, lineLength))
+		out = append(out, f)
 	}
 	return out
 }
@@ -284,7 +334,7 @@ func (r Run) prices(w *wardrobe) (*figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Table = &data{Title: "Price by capacity, in numbers", Heads: []string{"configuration", r.unit() + " carried", "per hour", "best for that"}}
+	table := &data{Title: "Price by capacity, in numbers", Heads: []string{"configuration", r.unit() + " carried", "per hour", "best for that"}}
 	for _, a := range o.all {
 		carries, best := analysis.Thousands(int(a.carries)), ""
 		if a.more {
@@ -293,7 +343,8 @@ func (r Run) prices(w *wardrobe) (*figure, error) {
 		if a.best {
 			best = "yes"
 		}
-		f.Table.Rows = append(f.Table.Rows, []string{a.name, carries, dollars(a.price), best})
+		table.Rows = append(table.Rows, []string{a.name, carries, dollars(a.price), best})
 	}
+	f.Tables = []*data{table}
 	return &f, nil
 }

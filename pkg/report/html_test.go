@@ -63,12 +63,53 @@ func TestThePageIsHarmless(t *testing.T) {
 	}
 }
 
+// TestTheStartThatSpeaksComesFirst checks that a cell's story begins with the
+// start whose bracket it has, and tells of all others beside it.
+func TestTheStartThatSpeaksComesFirst(t *testing.T) {
+	p, err := heldRun().page(func(string) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range p.Stories[0].Starts {
+		names = append(names, s.Name)
+		if first := len(names) == 1; s.Speaks != first || len(s.Figure.Tables) != 1 {
+			t.Errorf("%s: speaks %v, %d tables", s.Name, s.Speaks, len(s.Figure.Tables))
+		}
+	}
+	if got := strings.Join(names, ", "); got != "start 1 holding 6,302 users, start 1, start 1 holding 5,987 users" {
+		t.Errorf("starts: %s", got)
+	}
+	text := pageText(t, heldRun())
+	for _, want := range []string{"<th scope=\"col\">reset/s", "Holds, each from its best second to its worst"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no table says %q", want)
+		}
+	}
+}
+
+// TestTheFirstScreenLeadsToRemarks checks that what limits the numbers isn't only at
+// the page's end.
+func TestTheFirstScreenLeadsToRemarks(t *testing.T) {
+	head, _, _ := strings.Cut(pageText(t, reference()), "</header>")
+	if want := fmt.Sprintf(`<a href="#besides">To know besides: %d remark`, len(reference().besides())); !strings.Contains(head, want) {
+		t.Errorf("no %q", want)
+	}
+}
+
 // TestThePageIsSmall holds a matrix of 4x4 cells, each with a ramp of two
-// minutes and a hold, against what a mail or a CI artifact may weigh.
+// minutes and a hold, against what a mail or a CI artifact may weigh, however many
+// starts it has.
 func TestThePageIsSmall(t *testing.T) {
 	const most = 1_500_000
-	if n := len(pageText(t, wide(4, 4, 1, 150))); n > most {
-		t.Errorf("%d bytes, at most %d", n, most)
+	for _, starts := range []int{1, 5} {
+		text := pageText(t, wide(4, 4, starts, 150))
+		if n := len(text); n > most {
+			t.Errorf("%d starts a cell: %d bytes, at most %d", starts, n, most)
+		}
+		if strings.Contains(text, "sweep report PATH --trials</code> draws them") != (starts > 1) {
+			t.Errorf("%d starts a cell: what was left out isn't told of", starts)
+		}
 	}
 }
 

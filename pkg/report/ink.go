@@ -44,6 +44,9 @@ const (
 	green     = 0x009E73
 	vermilion = 0xD55E00
 	purple    = 0xCC79A7
+	sky       = 0x56B4E9 // this and those below only fill: they are too light for lines on white
+	orange    = 0xE69F00
+	yellow    = 0xF0E442
 )
 
 // viridis returns the colour of a share from 0 to 1: from dark violet to

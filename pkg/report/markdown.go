@@ -13,7 +13,7 @@ import (
 )
 
 // Markdown writes a run as a page in GitHub's Markdown: the answer, the table,
-// why cells failed, and the pictures that [Write] puts beside it.
+// why cells failed, and the files that [Write] puts beside it.
 func Markdown(w io.Writer, r Run) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "# %s\n\n**%s**\n\n", escape(clean(r.Surface.Experiment, nameLength)), escape(clean(r.Surface.Answer, lineLength)))
@@ -33,9 +33,14 @@ func Markdown(w io.Writer, r Run) error {
 	section(b, "To know besides", r.besides())
 	fmt.Fprintf(b, "\n## Pictures\n\n![%s](%s.svg)\n", escape(r.unit()+" carried, by CPUs and memory"), matrixName)
 	fmt.Fprintf(b, "\nThe same as [PNG](%s.png). All numbers: [%s](%[2]s), [%s](%[3]s). All on one page: [%s](%[4]s).\n", matrixName, CellsFile, SummaryFile, PageFile)
-	for _, t := range r.trials() {
-		fmt.Fprintf(b, "\n### %s, %s\n\n![the load over time](%s.svg)\n\nThe same as [PNG](%[3]s.png); each second as [HdrHistogram log](%[4]s) and as [Locust writes it](%[5]s).\n",
-			escape(named(t.Limits)), r.started(t), rampName(t), histogramName(t), locustName(t))
+	for _, t := range r.told() {
+		fmt.Fprintf(b, "\n### %s, %s\n\n![the load over time](%s.svg)\n", escape(named(t.Limits)), r.started(t), rampName(t))
+		if r.Extent == Every {
+			fmt.Fprintf(b, "\nThe same as [PNG](%s.png); each second as [HdrHistogram log](%s) and as [Locust writes it](%s).\n", rampName(t), histogramName(t), locustName(t))
+		}
+	}
+	if r.Extent == Drawn && len(r.trials()) > 0 {
+		b.WriteString("\nOf every trial, its picture as PNG too, and its seconds as HdrHistogram log and as Locust writes them: `sweep report PATH --trials`.\n")
 	}
 	fmt.Fprintf(b, "\n---\n\n%s\n", escape(r.caption()))
 	_, err := io.WriteString(w, b.String())

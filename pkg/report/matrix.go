@@ -22,7 +22,6 @@ const (
 	axisWidth  vg.Length = 72  // the axis of memory
 	axisHeight vg.Length = 38  // the axis of CPUs
 	scaleWidth vg.Length = 104 // the scale of colours
-	leastWidth vg.Length = 540 // for the text around the matrix
 )
 
 // Matrix draws the cells of a run: CPUs to the right, memory upwards, coloured
@@ -35,7 +34,7 @@ func Matrix(r Run) *Picture {
 		Title:       clean(r.Surface.Experiment, nameLength) + ": " + r.unit() + " carried of " + analysis.Thousands(r.Surface.Target),
 		Description: clean(r.Surface.Answer, lineLength),
 		caption:     strings.Join(append([]string{r.caption()}, r.priced()...), "  ·  "),
-		width:       max(vg.Length(p.across)*p.width+scaleWidth, leastWidth),
+		width:       vg.Length(p.across)*p.width + scaleWidth,
 		height:      vg.Length(p.down) * p.height,
 		draw:        p.draw,
 	}
@@ -194,7 +193,25 @@ func (m matrix) drawCell(c draw.Canvas, box vg.Rectangle, cell analysis.Cell) {
 	case failsHolding(cell):
 		outline(c, inset(box, 1.5), pen(vermilion, 3, 7, 4))
 	}
+	if m.run.running(cell) {
+		outline(c, inset(box, 1.5), pen(blue, 3))
+	}
 	stack(c, box, inkOn(ground), m.lines(cell))
+	if cell.Measured && cell.Outcome.Known() && !m.run.minimal(cell) {
+		drawSide(c, vg.Point{X: box.Min.X + 12, Y: box.Max.Y - 12}, inkOn(ground), cell.Outcome.Failed())
+	}
+}
+
+// drawSide draws a cross for a cell that failed, a tick for one that passed.
+func drawSide(c draw.Canvas, at vg.Point, ink color.RGBA, failed bool) {
+	const arm = 4
+	style := draw.LineStyle{Color: ink, Width: 2.2}
+	if !failed {
+		c.StrokeLines(style, []vg.Point{{X: at.X - arm, Y: at.Y}, {X: at.X - 1, Y: at.Y - arm}, {X: at.X + arm + 1, Y: at.Y + arm}})
+		return
+	}
+	c.StrokeLine2(style, at.X-arm, at.Y-arm, at.X+arm, at.Y+arm)
+	c.StrokeLine2(style, at.X-arm, at.Y+arm, at.X+arm, at.Y-arm)
 }
 
 // ground returns a cell's colour: how much of the target it carried, or a grey
@@ -250,6 +267,9 @@ func (m matrix) lines(cell analysis.Cell) []cellLine {
 	var out []cellLine
 	if m.run.minimal(cell) {
 		out = append(out, cellLine{text: "minimal viable", size: normal, bold: true, sign: starSign})
+	}
+	if m.run.running(cell) {
+		out = append(out, cellLine{text: "running now", size: normal, bold: true})
 	}
 	out = append(out, cellLine{text: bracket(cell, m.run.unit()), size: large, bold: true})
 	ended, why := m.run.outcome(cell), cause(cell)

@@ -24,7 +24,11 @@ type series struct {
 	style  draw.LineStyle
 	glyph  draw.GlyphDrawer
 	alone  bool // each value stands for itself: no line joins them
-	bare   bool // a line without glyphs: it says what could be, not what was seen
+	bare   bool // a line without glyphs, thin beside what was seen or proved
+
+	low, high []float64 // from where to where the bar through each value goes; nil: there are none
+	shift     vg.Length // how far to the right of its place each value is drawn, so that bars stand apart
+	texture   texture   // of a layer
 }
 
 // last returns the last value that is known.
@@ -58,11 +62,15 @@ type panel struct {
 	heading string
 	empty   string // what to say where there is no data
 	series  []series
+	stack   layers
 	bounds  []bound
 	log     bool // the values are seconds, on a logarithmic axis
 	heat    []tile
 	marks   []mark
 	bands   []band
+	room    []float64 // what the axis has to reach, besides what is drawn
+
+	unfilled bool // lines and names are drawn by somebody else
 }
 
 // plot returns the panel with its axes, the shared one from 0 to end.
@@ -72,16 +80,22 @@ func (p panel) plot(end float64, ticks plot.ConstantTicks) *plot.Plot {
 	out.X.Min, out.X.Max, out.X.Tick.Marker = 0, end, ticks
 	if p.log {
 		out.Y.Scale = plot.LogScale{}
-		out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.decades()
-	} else {
-		out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.fromZero()
 	}
+	out.Y.Min, out.Y.Max, out.Y.Tick.Marker = p.axis()
 	for _, a := range []*plot.Axis{&out.X, &out.Y} {
 		a.Padding, a.Tick.Length = 0, 3
 		a.Tick.Label.Font, a.Color, a.Tick.Color = sized(small), rgb(edge), rgb(edge)
 	}
 	out.Add(p)
 	return out
+}
+
+// axis returns the ends of the panel's own axis, and its ticks.
+func (p panel) axis() (low, high float64, ticks plot.ConstantTicks) {
+	if p.log {
+		return p.decades()
+	}
+	return p.fromZero()
 }
 
 // top returns the greatest value in the panel.
@@ -93,14 +107,18 @@ func (p panel) top() float64 {
 
 func (p panel) each(see func(y float64)) {
 	for _, s := range p.series {
-		for _, y := range s.ys {
+		for _, y := range slices.Concat(s.ys, s.low, s.high) {
 			if !math.IsNaN(y) {
 				see(y)
 			}
 		}
 	}
+	see(p.stack.top())
 	for _, b := range p.bounds {
 		see(b.y)
+	}
+	for _, y := range p.room {
+		see(y)
 	}
 	for _, t := range p.heat {
 		see(t.low)
@@ -191,14 +209,18 @@ func (p panel) Plot(c draw.Canvas, axes *plot.Plot) {
 		c.StrokeLine2(pen(grid, 0.75), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
 	}
 	drawTiles(c, p.heat, x, y)
+	p.stack.draw(c, x, y)
 	for _, m := range p.marks {
 		c.StrokeLine2(m.style, x(m.at), c.Min.Y, x(m.at), c.Max.Y)
 	}
 	for _, b := range p.bounds {
 		c.StrokeLine2(boundPen(), c.Min.X, y(b.y), c.Max.X, y(b.y))
 	}
+	if p.unfilled {
+		return
+	}
 	place := func(v float64) vg.Length { return y(max(v, axes.Y.Min)) }
-	some := len(p.heat) > 0
+	some := len(p.heat)+len(p.stack) > 0
 	for _, s := range p.series {
 		s.draw(c, x, place)
 		_, known := s.last()
@@ -226,6 +248,7 @@ func (s series) draw(c draw.Canvas, x, y func(float64) vg.Length) {
 	if s.alone {
 		every, style.Width = 1, 0
 	}
+	s.drawBars(c, x, y)
 	var line []vg.Point
 	for i := range s.xs {
 		if !known(i) || s.alone {
@@ -235,7 +258,7 @@ func (s series) draw(c draw.Canvas, x, y func(float64) vg.Length) {
 		if !known(i) {
 			continue
 		}
-		at := vg.Point{X: x(s.xs[i]), Y: y(s.ys[i])}
+		at := vg.Point{X: x(s.xs[i]) + s.shift, Y: y(s.ys[i])}
 		line = append(line, at)
 		if !s.bare && (i%every == every/2 || !known(i-1) && !known(i+1)) {
 			s.drawGlyph(c, at)
@@ -244,10 +267,26 @@ func (s series) draw(c draw.Canvas, x, y func(float64) vg.Length) {
 	c.StrokeLines(style, line)
 }
 
+// drawBars draws the bar through each value, with a foot and a head.
+func (s series) drawBars(c draw.Canvas, x, y func(float64) vg.Length) {
+	const half = 2.5 // of a foot
+	bar := pen(black, 1)
+	bar.Color = s.style.Color
+	for i := range s.low {
+		if math.IsNaN(s.low[i]) || math.IsNaN(s.high[i]) {
+			continue
+		}
+		at, low, high := x(s.xs[i])+s.shift, y(s.low[i]), y(s.high[i])
+		c.StrokeLine2(bar, at, low, at, high)
+		c.StrokeLine2(bar, at-half, low, at+half, low)
+		c.StrokeLine2(bar, at-half, high, at+half, high)
+	}
+}
+
 func (s series) drawGlyph(c draw.Canvas, at vg.Point) {
 	radius := vg.Length(2.6)
 	if s.alone {
-		radius = 4
+		radius = 3.2
 		c.DrawGlyphNoClip(draw.GlyphStyle{Color: rgb(black), Radius: radius + 1, Shape: s.glyph}, at) // an edge
 	}
 	c.DrawGlyphNoClip(draw.GlyphStyle{Color: s.style.Color, Radius: radius, Shape: s.glyph}, at)
@@ -255,14 +294,15 @@ func (s series) drawGlyph(c draw.Canvas, at vg.Point) {
 
 // A tag is a name at the right end of its line.
 type tag struct {
-	name  string
-	y     vg.Length // where the line ends, then where the name stands
-	style draw.LineStyle
-	glyph draw.GlyphDrawer
+	name    string
+	y       vg.Length // where the line ends, then where the name stands
+	style   draw.LineStyle
+	glyph   draw.GlyphDrawer
+	texture texture // of a layer, instead of both
 }
 
 func (s series) tag(y vg.Length) tag {
-	t := tag{s.name, y, s.style, s.glyph}
+	t := tag{name: s.name, y: y, style: s.style, glyph: s.glyph}
 	if s.bare {
 		t.glyph = nil
 	}
@@ -277,18 +317,23 @@ func (s series) tag(y vg.Length) tag {
 func (p panel) label(c draw.Canvas, y func(float64) vg.Length) {
 	var tags []tag
 	for _, b := range p.bounds {
-		tags = append(tags, tag{b.name, y(b.y), boundPen(), nil})
+		tags = append(tags, tag{name: b.name, y: y(b.y), style: boundPen()})
 	}
 	for _, s := range p.series {
 		if v, known := s.last(); known {
 			tags = append(tags, s.tag(y(v)))
 		}
 	}
+	tags = append(tags, p.stack.tags(y)...)
 	spread(tags, c.Max.Y)
 	const dash = 20
 	for _, t := range tags {
 		left := c.Max.X + 8
-		c.StrokeLine2(t.style, left, t.y, left+dash, t.y)
+		if t.texture.none() {
+			c.StrokeLine2(t.style, left, t.y, left+dash, t.y)
+		} else {
+			t.texture.swatch(c, vg.Rectangle{Min: vg.Point{X: left, Y: t.y - 0.45*small}, Max: vg.Point{X: left + dash, Y: t.y + 0.45*small}})
+		}
 		if t.glyph != nil {
 			c.DrawGlyphNoClip(draw.GlyphStyle{Color: t.style.Color, Radius: 2.6, Shape: t.glyph}, vg.Point{X: left + dash/2, Y: t.y})
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,6 +25,7 @@ type Picture struct {
 	width, height vg.Length // of the drawing alone
 	draw          func(draw.Canvas)
 	axis          *film // whose axis goes across the picture; nil: it has none
+	bare          bool  // the drawing alone: its page says in words what is around it
 }
 
 // show makes the picture one of panels over an axis.
@@ -34,17 +34,24 @@ func (p *Picture) show(f film) { p.height, p.draw, p.axis = f.height(), f.draw, 
 // reach returns from where to where, as shares of the picture's width, its axis
 // goes.
 func (p *Picture) reach() (from, to float64) {
-	width, height := p.size()
-	left, right := p.axis.across(p.inner(draw.New(vgsvg.New(width, height))))
+	width, _ := p.size()
+	left, right := p.axis.across(p.blank())
 	return float64(left / width), float64(right / width)
 }
+
+// blank returns where the drawing goes, on paper on which nothing is drawn.
+func (p *Picture) blank() draw.Canvas { return p.inner(draw.New(vgsvg.New(p.size()))) }
 
 // margin is the white around everything.
 const margin vg.Length = 16
 
 // pngDPI is the resolution of PNGs: one and a half times that of a screen, so
-// that they stay sharp where a page enlarges them a little.
-const pngDPI = 144
+// that they stay sharp where a page enlarges them a little. One that would be
+// wider than pngWidth, in pixels, is coarser: it would be a file of megabytes.
+const (
+	pngDPI   = 144
+	pngWidth = 4096
+)
 
 // WriteSVG writes the picture as SVG. Its title and description are in it for
 // screen readers.
@@ -61,73 +68,30 @@ func (p *Picture) WriteSVG(w io.Writer) error {
 	svg = strings.Replace(svg, "<svg ", `<svg role="img" `, 1)
 	svg = strings.Replace(svg, "\n<g ", "\n<title>"+xmlText(p.Title)+"</title>\n<desc>"+xmlText(p.Description)+"</desc>\n<g ", 1)
 	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;", "font-family:"+families+";")
-	_, err := io.WriteString(w, fitted(coarse(svg)))
+	_, err := io.WriteString(w, fitted(slim(svg)))
 	return err
 }
 
 // fitted says of each text how long it is in our typeface, so that it is as
 // long in any other that a reader has instead.
 func fitted(svg string) string {
-	texts := regexp.MustCompile(`<text ([^>]*font-weight:(normal|bold);[^>]*font-size:([0-9.]+)px[^>]*)>([^<]+)</text>`)
-	return texts.ReplaceAllStringFunc(svg, func(text string) string {
-		m := texts.FindStringSubmatch(text)
+	text := regexp.MustCompile(`^([^>]*font-weight:(normal|bold);[^>]*font-size:([0-9.]+)px[^>]*)>([^<]+)$`)
+	return between(svg, "<text ", "</text>", func(inner string) string {
+		m := text.FindStringSubmatch(inner)
+		if m == nil {
+			return inner
+		}
 		size, err := strconv.ParseFloat(m[3], 64)
 		if err != nil {
-			return text
+			return inner
 		}
 		width := hand{size: vg.Length(size), bold: m[2] == "bold"}.width(html.UnescapeString(m[4]))
-		return fmt.Sprintf(`<text textLength="%.1f" lengthAdjust="spacingAndGlyphs" %s>%s</text>`, float64(width), m[1], m[4])
+		return fmt.Sprintf(`textLength="%.1f" lengthAdjust="spacingAndGlyphs" %s>%s`, float64(width), m[1], m[4])
 	})
 }
 
 // families are the typefaces that a picture asks for, the first that is there.
 const families = "'Liberation Sans',Arial,Helvetica,sans-serif"
-
-// coarse rounds the places of lines to a tenth of a point, which nobody sees,
-// and writes each as the way from the one before: that makes a picture a third
-// smaller.
-func coarse(svg string) string {
-	lines := regexp.MustCompile(` d="(M[-0-9.,LMZ]+)"`)
-	arcs, fraction := regexp.MustCompile(` d="[^"]*A[^"]*"`), regexp.MustCompile(`\d+\.\d+`)
-	svg = arcs.ReplaceAllStringFunc(svg, func(d string) string {
-		return fraction.ReplaceAllStringFunc(d, func(x string) string {
-			v, _ := strconv.ParseFloat(x, 64) // it is digits
-			return tenth(int(math.Round(10 * v)))
-		})
-	})
-	places := regexp.MustCompile(`[ML][^MLZ]+|Z`)
-	return lines.ReplaceAllStringFunc(svg, func(d string) string {
-		var b strings.Builder
-		var x, y int
-		for _, part := range places.FindAllString(lines.FindStringSubmatch(d)[1], -1) {
-			if part == "Z" {
-				b.WriteString(part) // what follows begins with a place
-				continue
-			}
-			toX, toY, ok := tenths(part[1:])
-			if !ok {
-				return d
-			}
-			if part[0] == 'M' {
-				b.WriteString("M" + tenth(toX) + "," + tenth(toY))
-			} else {
-				b.WriteString("l" + tenth(toX-x) + "," + tenth(toY-y))
-			}
-			x, y = toX, toY
-		}
-		return ` d="` + b.String() + `"`
-	})
-}
-
-// tenths reads a place in tenths of a point.
-func tenths(place string) (x, y int, ok bool) {
-	across, up, _ := strings.Cut(place, ",")
-	a, errA := strconv.ParseFloat(across, 64)
-	b, errB := strconv.ParseFloat(up, 64)
-	return int(math.Round(10 * a)), int(math.Round(10 * b)), errA == nil && errB == nil
-}
-
-func tenth(n int) string { return strconv.FormatFloat(float64(n)/10, 'f', -1, 64) }
 
 func xmlText(s string) string {
 	var b strings.Builder
@@ -138,7 +102,8 @@ func xmlText(s string) string {
 // WritePNG writes the picture as PNG.
 func (p *Picture) WritePNG(w io.Writer) error {
 	width, height := p.size()
-	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pngDPI))}
+	dpi := min(pngDPI, int(pngWidth*vg.Inch/width))
+	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))}
 	p.drawTo(draw.New(c))
 	if _, err := c.WriteTo(w); err != nil {
 		return fmt.Errorf("draw %q as PNG: %w", p.Title, err)
@@ -154,31 +119,56 @@ func captionHand() hand { return hand{small, false, rgb(dim)} }
 // A page may show an SVG in a wider font than ours, so lines leave it room.
 const roomForFonts = 0.87
 
+// leastWidth leaves room for the text around a small drawing.
+const leastWidth vg.Length = 540
+
 func (p *Picture) lead() []string {
-	return leadHand().wrap(p.Description, roomForFonts*p.width, 4)
+	return leadHand().wrap(p.Description, roomForFonts*p.across(), 4)
 }
 
 func (p *Picture) notes() []string {
-	return captionHand().wrap(p.caption, roomForFonts*p.width, 3)
+	return captionHand().wrap(p.caption, roomForFonts*p.across(), 3)
+}
+
+// across returns how wide the picture is between its margins.
+func (p *Picture) across() vg.Length {
+	if p.bare {
+		return p.width
+	}
+	return max(p.width, leastWidth)
 }
 
 // size returns how large the whole is: the text takes the room that it needs.
 func (p *Picture) size() (width, height vg.Length) {
-	return p.width + 2*margin, p.above() + p.height + p.below()
+	return p.across() + 2*margin, p.above() + p.height + p.below()
 }
 
 func (p *Picture) above() vg.Length {
+	if p.bare {
+		return margin
+	}
 	return margin + headHand().line() + vg.Length(len(p.lead()))*leadHand().line() + margin/2
 }
 
 func (p *Picture) below() vg.Length {
+	if p.bare {
+		return margin
+	}
 	return margin/2 + vg.Length(len(p.notes()))*captionHand().line() + margin
 }
 
 func (p *Picture) drawTo(c draw.Canvas) {
 	fill(c, c.Rectangle, rgb(white))
+	if !p.bare {
+		p.write(c)
+	}
+	p.draw(p.inner(c))
+}
+
+// write writes the text around the drawing.
+func (p *Picture) write(c draw.Canvas) {
 	y := c.Max.Y - margin - huge
-	headHand().write(c, margin, y, draw.XLeft, headHand().fit(p.Title, p.width))
+	headHand().write(c, margin, y, draw.XLeft, headHand().fit(p.Title, p.across()))
 	y -= 0.15 * huge
 	for _, line := range p.lead() {
 		y -= leadHand().line()
@@ -189,7 +179,6 @@ func (p *Picture) drawTo(c draw.Canvas) {
 		y -= captionHand().line()
 		captionHand().write(c, margin, y, draw.XLeft, line)
 	}
-	p.draw(p.inner(c))
 }
 
 // inner returns where on c the drawing is.

@@ -200,6 +200,17 @@ func TestMatrixSaysWhatTheReferenceCellsDid(t *testing.T) {
 	}
 }
 
+// TestEachSideHasASign checks that a cell which failed has a cross and one that
+// passed a tick, the minimal one its star; what isn't known has none of them.
+func TestEachSideHasASign(t *testing.T) {
+	signs := func(r Run) int { return strings.Count(svg(t, Matrix(r)), "stroke-width:2.2") }
+	for want, r := range map[int]Run{0: notMeasured(), 1: matrixOf([]float64{1}, []int{200}, always(passed)), 2: reference()} {
+		if n := signs(r); n != want {
+			t.Errorf("%d signs, want %d", n, want)
+		}
+	}
+}
+
 func TestMatrixShowsWhatIsPredictedInSmallWords(t *testing.T) {
 	text := svg(t, Matrix(foreseen()))
 	for _, want := range []string{">predicted about 6,300 users,<", ">memory bound<", ">not measured<", "users, CPU bound<"} {
@@ -277,7 +288,12 @@ func TestMarksOfADeath(t *testing.T) {
 func TestSecondsThatDecidedNothingAreGrey(t *testing.T) {
 	const legend, panels = ">generator or host limited<", 6
 	r := reference()
-	grey := func() int { return strings.Count(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), "fill:#EDEDED") }
+	grey := func() (n int) {
+		for _, path := range regexp.MustCompile(`d="([^"]*)" style="fill:#EDEDED`).FindAllStringSubmatch(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), -1) {
+			n += strings.Count(path[1], "M")
+		}
+		return n
+	}
 	if n := grey(); n != 0 || strings.Contains(svg(t, Ramp(r, r.Surface.Cells[2].Trial)), legend) {
 		t.Errorf("%d grey places where every second counts", n)
 	}

@@ -83,8 +83,10 @@ func (o offers) draw(c draw.Canvas) {
 	p.Draw(draw.Crop(c, 0, 0, 0, -captionHand().line()))
 }
 
-// dollarTicks returns 1, 2 and 5 times the powers of ten between two prices.
+// dollarTicks returns 1, 2 and 5 times the powers of ten between two prices; where
+// those are too few for an axis, prices at even steps.
 func dollarTicks(low, high float64) plot.ConstantTicks {
+	const fewest = 3
 	var out plot.ConstantTicks
 	for e := int(math.Floor(math.Log10(low))); e <= int(math.Ceil(math.Log10(high))); e++ {
 		for _, m := range []float64{1, 2, 5} {
@@ -92,6 +94,14 @@ func dollarTicks(low, high float64) plot.ConstantTicks {
 				out = append(out, plot.Tick{Value: v, Label: fine(v)})
 			}
 		}
+	}
+	if len(out) >= fewest {
+		return out
+	}
+	out = nil
+	step := roundStep((high - low) / (fewest + 1))
+	for n := math.Ceil(low / step); n*step <= high; n++ {
+		out = append(out, plot.Tick{Value: n * step, Label: fine(n * step)})
 	}
 	return out
 }

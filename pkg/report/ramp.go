@@ -163,7 +163,7 @@ func (r Run) panels(res measure.Result) []panel {
 		}},
 	}
 	if failures := at.failures(); len(failures) > 0 {
-		out = append(out, panel{heading: "Failures per second, by class", series: failures})
+		out = append(out, panel{heading: "Failures per second, by class", stack: failures})
 	}
 	out = append(out,
 		panel{heading: "Response time, from when a request was due", log: true, empty: "no right answers", bounds: r.latencyLimits(), series: []series{
@@ -222,18 +222,52 @@ func throttled(u measure.Usage) float64 {
 	return 100 * *u.Throttled
 }
 
-// failures returns a series for each class of failed requests that there were.
-func (ws clock) failures() []series {
-	inks := []uint32{vermilion, blue, purple, green, black, edge, dim}
-	glyphs := []draw.GlyphDrawer{draw.PyramidGlyph{}, draw.CircleGlyph{}, draw.BoxGlyph{}, draw.PlusGlyph{}, draw.CrossGlyph{}, draw.RingGlyph{}, draw.SquareGlyph{}}
-	var out []series
-	for i, class := range measure.Classes() {
-		if slices.ContainsFunc(ws, func(w measure.Window) bool { return w.Errors[class] > 0 }) {
-			out = append(out, ws.line(string(class), pen(inks[i], 1.5, vg.Length(7-i), 2), glyphs[i],
-				func(w measure.Window) float64 { return perSecond(w, w.Errors[class]) }))
+// mostBars is how many bars an area has at most: in a longer trial each tells of
+// several seconds.
+const mostBars = 75
+
+// coarser returns the windows that have ended, several together where there are more
+// than most.
+func (ws clock) coarser(most int) clock {
+	var out clock
+	for some := range slices.Chunk(ws, max(1, (len(ws)+most-1)/most)) {
+		all := measure.Window{Start: some[0].Start}
+		for _, w := range some {
+			all.Merge(w)
+		}
+		if all.Length > 0 {
+			out = append(out, all)
 		}
 	}
 	return out
+}
+
+// failures returns a layer for each class of failed requests that there were.
+func (ws clock) failures() layers {
+	bars := ws.coarser(mostBars)
+	textures := map[measure.Class]texture{
+		measure.Refused:    {ground: sky, slopes: []float64{1}},
+		measure.Reset:      {ground: orange, slopes: []float64{-1}},
+		measure.Timeout:    {ground: vermilion},
+		measure.BadStatus:  {ground: yellow, slopes: []float64{0}},
+		measure.BadContent: {ground: green, upright: true},
+		measure.Protocol:   {ground: purple, slopes: []float64{1, -1}},
+		measure.Own:        {ground: shade, slopes: []float64{0}, upright: true},
+	}
+	var out layers
+	for _, class := range ws.failed() {
+		layer := bars.line(string(class), draw.LineStyle{}, nil, func(w measure.Window) float64 { return perSecond(w, w.Errors[class]) })
+		layer.texture = textures[class]
+		out = append(out, layer)
+	}
+	return out
+}
+
+// failed returns the classes of failed requests that there were.
+func (ws clock) failed() []measure.Class {
+	return slices.DeleteFunc(measure.Classes(), func(class measure.Class) bool {
+		return !slices.ContainsFunc(ws, func(w measure.Window) bool { return w.Length > 0 && w.Errors[class] > 0 })
+	})
 }
 
 // A clock makes series of the windows that have ended.

@@ -10,7 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
@@ -22,8 +26,31 @@ type Run struct {
 	ID         string // as in the results' folder: 20261123T101500Z
 	Experiment *experiment.Experiment
 	Manifest   measure.Manifest
-	Results    []measure.Result // in any order
+	Results    []measure.Result // in any order; where there is Read, without their windows
 	Surface    analysis.Surface
+	Running    *experiment.Limits // the cell in which a trial is under way; nil: none
+	Extent     Extent             // of the report
+
+	// Read reads a trial with its windows: those of a large run don't fit into
+	// memory. It is called by several goroutines at once. nil: Results holds them.
+	Read func(experiment.Trial) (measure.Result, error)
+}
+
+// whole returns the run with the windows of some trials in its results.
+func (r Run) whole(trials ...experiment.Trial) (Run, error) {
+	if r.Read == nil {
+		return r, nil
+	}
+	var read []measure.Result
+	for _, t := range trials {
+		result, err := r.Read(t)
+		if err != nil {
+			return r, err //nolint:wrapcheck // says which file and what to do
+		}
+		read = append(read, result)
+	}
+	r.Results = append(read, r.Results...) // the first that is found
+	return r, nil
 }
 
 // warnings returns what to know of the whole run.
@@ -31,7 +58,7 @@ func (r Run) warnings() []string {
 	return slices.Concat(r.Surface.Warnings, analysis.Shortcomings(r.Manifest.Examined))
 }
 
-// The names of the files that [Write] makes, besides those of the ramps.
+// The names of the files that [Write] makes, besides those of trials.
 const (
 	PageFile     = "index.html"
 	MarkdownFile = "report.md"
@@ -53,44 +80,113 @@ func rampName(t experiment.Trial) string {
 func histogramName(t experiment.Trial) string { return t.Slug() + ".hlog" }
 func locustName(t experiment.Trial) string    { return t.Slug() + "_stats_history.csv" }
 
+// Extent is of which trials a report has files.
+type Extent uint8
+
+// The extents of a report.
+const (
+	Drawn Extent = iota // those whose pictures the page has, and of them the picture
+	Every               // all that were run: picture as SVG and PNG, seconds as HdrHistogram log and Locust's history
+)
+
+// A file of a report is made when it is written.
+type file struct {
+	name  string
+	write func(io.Writer) error
+}
+
 // Write writes the whole report. It asks create for each file by its name,
 // which may be in a folder of the report ("apply/kubernetes.yaml"), and closes
-// what it gets.
+// what it gets; several goroutines do so at once.
 func Write(r Run, create func(name string) (io.WriteCloser, error)) error {
-	type file struct {
-		name  string
-		write func(io.Writer) error
+	var writers errgroup.Group
+	writers.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range r.files() {
+		writers.Go(func() error {
+			if err := writeFile(f.name, create, f.write); err != nil {
+				return fmt.Errorf("write the report's %s: %w", f.name, err)
+			}
+			return nil
+		})
 	}
+	return writers.Wait() //nolint:wrapcheck // says which file
+}
+
+// Outdated returns the names of files that an older report of the run may have
+// left, and that this one doesn't have.
+func Outdated(r Run) []string {
+	names := applyNames()
+	for _, t := range r.trials() {
+		names = append(names, rampName(t)+".svg", rampName(t)+".png", histogramName(t), locustName(t))
+	}
+	current := map[string]bool{}
+	for _, f := range r.files() {
+		current[f.name] = true
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return current[name] })
+}
+
+func (r Run) files() []file {
 	files := []file{
+		{PageFile, func(w io.Writer) error { return HTML(w, r) }},
 		{MarkdownFile, func(w io.Writer) error { return Markdown(w, r) }},
 		{SummaryFile, func(w io.Writer) error { return JSON(w, r) }},
 		{CellsFile, func(w io.Writer) error { return CSV(w, r) }},
-		{PageFile, func(w io.Writer) error { return HTML(w, r) }},
-	}
-	draw := func(name string, p *Picture) {
-		files = append(files, file{name + ".svg", p.WriteSVG}, file{name + ".png", p.WritePNG})
-	}
-	draw(matrixName, Matrix(r))
-	for _, t := range r.trials() {
-		draw(rampName(t), Ramp(r, t))
+		{matrixName + ".svg", func(w io.Writer) error { return Matrix(r).WriteSVG(w) }},
+		{matrixName + ".png", func(w io.Writer) error { return Matrix(r).WritePNG(w) }},
 	}
 	if p := r.provision(); p != nil {
 		for _, f := range applyFiles() {
 			files = append(files, file{f.name, func(w io.Writer) error { return f.write(w, *p) }})
 		}
 	}
-	for _, result := range r.Results {
-		t, s, began := result.Trial, result.Series, result.Loaded
-		files = append(files,
-			file{histogramName(t), func(w io.Writer) error { return HistogramLog(w, s, began) }},
-			file{locustName(t), func(w io.Writer) error { return LocustHistory(w, s, began) }})
+	for _, t := range r.told() {
+		files = append(files, r.filesOf(t)...)
 	}
-	for _, f := range files {
-		if err := writeFile(f.name, create, f.write); err != nil {
-			return fmt.Errorf("write the report's %s: %w", f.name, err)
+	return files
+}
+
+// filesOf returns the files of one trial.
+func (r Run) filesOf(t experiment.Trial) []file {
+	picture := func(write func(*Picture, io.Writer) error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			with, err := r.whole(t)
+			if err != nil {
+				return err
+			}
+			return write(Ramp(with, t), w)
 		}
 	}
-	return nil
+	seconds := func(write func(io.Writer, measure.Series, time.Time) error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			with, err := r.whole(t)
+			if err != nil {
+				return err
+			}
+			res := with.result(t)
+			return write(w, res.Series, res.Loaded)
+		}
+	}
+	files := []file{{rampName(t) + ".svg", picture((*Picture).WriteSVG)}}
+	if r.Extent == Every {
+		files = append(files, file{rampName(t) + ".png", picture((*Picture).WritePNG)},
+			file{histogramName(t), seconds(HistogramLog)}, file{locustName(t), seconds(LocustHistory)})
+	}
+	return files
+}
+
+// told returns the trials of which there are files, in order.
+func (r Run) told() []experiment.Trial {
+	if r.Extent == Every {
+		return r.trials()
+	}
+	var ts []experiment.Trial
+	for _, c := range r.Surface.Cells[:min(drawn, len(r.Surface.Cells))] {
+		if all := r.speaking(c); len(all) > 0 {
+			ts = append(ts, all[0].Trial)
+		}
+	}
+	return ts
 }
 
 func writeFile(name string, create func(string) (io.WriteCloser, error), write func(io.Writer) error) error {
@@ -133,3 +229,6 @@ func (r Run) minimal(c analysis.Cell) bool {
 	m := r.Surface.Minimal
 	return m != nil && m.Limits == c.Trial.Limits
 }
+
+// running reports whether a trial of c is under way.
+func (r Run) running(c analysis.Cell) bool { return r.Running != nil && *r.Running == c.Trial.Limits }

@@ -6,17 +6,20 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"sweep/pkg/analysis"
 	"sweep/pkg/experiment"
+	"sweep/pkg/measure"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -195,7 +198,7 @@ func TestEmptyRun(t *testing.T) {
 // A folder keeps what is written, by name.
 type folder map[string]*bytes.Buffer
 
-type open struct{ *bytes.Buffer }
+type open struct{ io.Writer }
 
 func (open) Close() error { return nil }
 
@@ -204,29 +207,77 @@ func (f folder) create(name string) (io.WriteCloser, error) {
 	return open{f[name]}, nil
 }
 
-func TestWriteTwiceGivesTheSameBytes(t *testing.T) {
-	first, second := folder{}, folder{}
-	for _, f := range []folder{first, second} {
-		if err := Write(reference(), f.create); err != nil {
-			t.Fatal(err)
-		}
+// files returns what Write makes of a run, by name.
+func files(t *testing.T, r Run) map[string]string {
+	t.Helper()
+	var alone sync.Mutex
+	buffers, out := folder{}, map[string]string{}
+	err := Write(r, func(name string) (io.WriteCloser, error) {
+		alone.Lock()
+		defer alone.Unlock()
+		return buffers.create(name)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	for name, b := range buffers {
+		out[name] = b.String()
+	}
+	return out
+}
+
+func TestWriteMakesWhatReportLinks(t *testing.T) {
+	r := reference()
 	want := []string{"report.md", "summary.json", "cells.csv", "index.html", "matrix.svg", "matrix.png", "apply/compose.override.yaml", "apply/kubernetes.yaml", "apply/docker-update.sh"}
+	var besides []string
 	for _, trial := range []string{"1cpu-200M-1", "2cpu-200M-1", "2cpu-500M-1"} {
-		want = append(want, "ramp-"+trial+".svg", "ramp-"+trial+".png", trial+".hlog", trial+"_stats_history.csv")
+		want = append(want, "ramp-"+trial+".svg")
+		besides = append(besides, "ramp-"+trial+".png", trial+".hlog", trial+"_stats_history.csv")
 	}
-	for _, name := range want {
-		if first[name] == nil || !bytes.Equal(first[name].Bytes(), second[name].Bytes()) {
-			t.Errorf("%s is missing or differs", name)
+	for _, x := range []Extent{Drawn, Every} {
+		r.Extent = x
+		if x == Every {
+			want, besides = append(want, besides...), nil
+		}
+		made := files(t, r)
+		if got := slices.Sorted(maps.Keys(made)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%d: made %q", x, got)
+		}
+		if got := Outdated(r); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(besides))) {
+			t.Errorf("%d: outdated are %q", x, got)
+		}
+		for name := range made {
+			if name != "report.md" && !strings.Contains(made["report.md"], "("+name+")") {
+				t.Errorf("%d: report.md doesn't link %s", x, name)
+			}
 		}
 	}
-	if len(first) != len(want) {
-		t.Errorf("%d files, want %d", len(first), len(want))
+}
+
+// A run whose windows are read when they are needed gives the same bytes as one
+// that holds them.
+func TestWriteGivesTheSameBytes(t *testing.T) {
+	r := reference()
+	r.Extent = Every
+	held := files(t, r)
+	whole := r.Results
+	r.Results = slices.Clone(whole)
+	for i := range r.Results {
+		r.Results[i].Series.Windows = nil
 	}
-	for name := range first {
-		if name != "report.md" && !strings.Contains(first["report.md"].String(), "("+name+")") {
-			t.Errorf("report.md doesn't link %s", name)
-		}
+	r.Read = func(trial experiment.Trial) (measure.Result, error) {
+		return whole[slices.IndexFunc(whole, func(m measure.Result) bool { return m.Trial == trial })], nil
+	}
+	if diff := cmp.Diff(held, files(t, r)); diff != "" {
+		t.Error(diff)
+	}
+	var a, b strings.Builder
+	if err := errors.Join(Charts(&a, reference(), Look{Width: 80}), Charts(&b, r, Look{Width: 80})); err != nil || a.String() != b.String() {
+		t.Errorf("%v: the charts differ:\n%s\n%s", err, &a, &b)
+	}
+	r.Read = func(experiment.Trial) (measure.Result, error) { return measure.Result{}, errFull }
+	if err := HTML(io.Discard, r); !errors.Is(err, errFull) {
+		t.Errorf("a trial that can't be read: %v", err)
 	}
 }
 
@@ -238,11 +289,17 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 func (full) Close() error              { return nil }
 
 func TestWriteTellsWhichFileFailed(t *testing.T) {
-	for _, create := range []func(string) (io.WriteCloser, error){
-		func(string) (io.WriteCloser, error) { return nil, errFull },
-		func(string) (io.WriteCloser, error) { return full{}, nil },
-	} {
-		if err := Write(single(), create); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "report.md") {
+	for _, failing := range []struct {
+		io.WriteCloser
+		error
+	}{{nil, errFull}, {full{}, nil}} {
+		err := Write(single(), func(name string) (io.WriteCloser, error) {
+			if name == "report.md" {
+				return failing.WriteCloser, failing.error
+			}
+			return open{io.Discard}, nil
+		})
+		if !errors.Is(err, errFull) || !strings.Contains(err.Error(), "report.md") {
 			t.Errorf("%v", err)
 		}
 	}

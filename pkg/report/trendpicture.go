@@ -318,11 +318,11 @@ func (f *trendFilm) tags(c draw.Canvas, area vg.Rectangle, p trendPanel, y func(
 	var tags []tag
 	if s := f.t.newest(p.metric); s != nil {
 		v := inUnit(p.metric, s.Median)
-		tags = append(tags, tag{"now " + plainNumber(v), y(v), pen(blue, 1), nil})
+		tags = append(tags, tag{name: "now " + plainNumber(v), y: y(v), style: pen(blue, 1)})
 	}
 	if target := f.t.target(); p.metric == analysis.MetricCapacity && target > 0 {
 		c.StrokeLine2(boundPen(), area.Min.X, y(float64(target)), area.Max.X, y(float64(target)))
-		tags = append(tags, tag{"target " + analysis.Thousands(target), y(float64(target)), boundPen(), nil})
+		tags = append(tags, tag{name: "target " + analysis.Thousands(target), y: y(float64(target)), style: boundPen()})
 	}
 	spread(tags, area.Max.Y)
 	const dash = 20

@@ -22,10 +22,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
@@ -258,25 +261,64 @@ func (r *Run) Put(result measure.Result) error {
 	return r.write(filepath.Join(trialsFolder, result.Trial.Slug()+".json"), append(text, '\n'))
 }
 
-// Results reads every recorded result, by cell and replicate.
+// Results reads every recorded result, by cell and replicate. Of a large run
+// that is more than fits into memory; see [Each].
 func (r *Run) Results() ([]measure.Result, error) {
+	return Each(r, func(result measure.Result) measure.Result { return result })
+}
+
+// Each reads every recorded result and returns what of makes of them, by cell
+// and replicate. It calls of from several goroutines at once, and holds no more
+// results than it has goroutines.
+func Each[T any](r *Run, of func(measure.Result) T) ([]T, error) {
 	paths, err := filepath.Glob(filepath.Join(r.dir, trialsFolder, "*.json"))
 	if err != nil {
 		return nil, fmt.Errorf("reading results: %w", err)
 	}
-	var out []measure.Result
-	for _, path := range paths {
-		var result measure.Result
-		if err := readJSON(path, &result); err != nil {
-			return nil, err
-		}
-		if result.Schema != measure.Schema {
-			return nil, fmt.Errorf("%s has the format %q; this sweep reads %q", path, result.Schema, measure.Schema)
-		}
-		out = append(out, result)
+	type made struct {
+		trial experiment.Trial
+		of    T
 	}
-	slices.SortFunc(out, func(a, b measure.Result) int { return a.Trial.Compare(b.Trial) })
+	all := make([]made, len(paths))
+	var readers errgroup.Group
+	readers.SetLimit(runtime.GOMAXPROCS(0))
+	for i, path := range paths {
+		readers.Go(func() error {
+			result, err := readResult(path)
+			if err == nil {
+				all[i] = made{result.Trial, of(result)}
+			}
+			return err
+		})
+	}
+	if err := readers.Wait(); err != nil {
+		return nil, err //nolint:wrapcheck // says which file and what to do
+	}
+	slices.SortStableFunc(all, func(a, b made) int { return a.trial.Compare(b.trial) })
+	var out []T
+	for _, m := range all {
+		out = append(out, m.of)
+	}
 	return out, nil
+}
+
+// Result reads the recorded result of a trial.
+func (r *Run) Result(t experiment.Trial) (measure.Result, error) {
+	return readResult(r.trialPath(t))
+}
+
+func readResult(path string) (result measure.Result, err error) {
+	err = readFile(path, func(text []byte) (err error) {
+		result, err = measure.Decode(text)
+		return err
+	})
+	if err != nil {
+		return result, err
+	}
+	if result.Schema != measure.Schema {
+		return result, fmt.Errorf("%s has the format %q; this sweep reads %q", path, result.Schema, measure.Schema)
+	}
+	return result, nil
 }
 
 // PutCheck records what a night of sweep check said.
@@ -327,7 +369,8 @@ func All(root, name string) ([]*Run, error) {
 	return runs, nil
 }
 
-// WriteFile writes a file of the user's, such as a baseline, at once or not at all.
+// WriteFile writes a measurement, or a file of the user's such as a baseline, at
+// once or not at all. It is on the disk when WriteFile returns.
 func WriteFile(path string, text []byte) error {
 	f, err := CreateFile(path)
 	if err != nil {
@@ -336,7 +379,16 @@ func WriteFile(path string, text []byte) error {
 	if _, err := f.Write(text); err != nil {
 		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Abandon())
 	}
-	return f.Close()
+	if err := f.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), f.Abandon())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
 }
 
 // Find returns the run at path, or the newest run of each experiment below it.
@@ -393,14 +445,18 @@ func isRun(dir string) bool {
 	return err == nil
 }
 
-// readJSON reads a file of ours. One that is cut off or changed by hand is
-// named, with the way out.
 func readJSON(path string, v any) error {
+	return readFile(path, func(text []byte) error { return json.Unmarshal(text, v) })
+}
+
+// readFile reads a file of ours. One that is cut off or changed by hand is
+// named, with the way out.
+func readFile(path string, decode func([]byte) error) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("reading results: %w", err)
 	}
-	if err := json.Unmarshal(text, v); err != nil {
+	if err := decode(text); err != nil {
 		return fmt.Errorf("%s can't be read (%d bytes: %w); it was cut off or changed: delete it and run sweep again to measure it anew",
 			path, len(text), err)
 	}
@@ -419,7 +475,8 @@ type File struct {
 
 var _ io.WriteCloser = (*File)(nil)
 
-// CreateFile begins a file at path. Folders on the way are made.
+// CreateFile begins a file of a report at path. Folders on the way are made. It
+// can be remade, so that nothing waits until it is on the disk; see [WriteFile].
 func CreateFile(path string) (*File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("writing results: %w", err)
@@ -431,14 +488,11 @@ func CreateFile(path string) (*File, error) {
 	return &File{File: f, path: path}, nil
 }
 
-// Close makes sure that the file is on the disk, then gives it its name.
+// Close gives the file its name.
 func (f *File) Close() error {
-	err := errors.Join(f.Chmod(0o644), f.Sync(), f.File.Close())
+	err := errors.Join(f.Chmod(0o644), f.File.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), f.path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(f.path))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("writing %s: %w", f.path, err), Remove(f.Name()))
@@ -463,7 +517,7 @@ func Remove(path string) error {
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return err //nolint:wrapcheck // wrapped by Close
+		return err //nolint:wrapcheck // wrapped by those who ask for it
 	}
 	return errors.Join(d.Sync(), d.Close())
 }

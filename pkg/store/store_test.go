@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,26 @@ func TestWhatIsPutIsFoundAgain(t *testing.T) {
 	}
 	if runs[0].Manifest.Host.CPUs != 2 || runs[0].Experiment.Name != "prediction" {
 		t.Errorf("manifest %+v", runs[0].Manifest)
+	}
+}
+
+func TestEachResultIsReadInOrder(t *testing.T) {
+	r := create(t, t.TempDir(), "20261123T101500Z")
+	for _, cpus := range []experiment.CPUs{10e9, 2e9, 1e9} {
+		if err := r.Put(result(cpus)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cpus, err := store.Each(r, func(m measure.Result) experiment.CPUs { return m.Trial.Limits.CPU })
+	if want := []experiment.CPUs{1e9, 2e9, 10e9}; err != nil || !slices.Equal(cpus, want) {
+		t.Errorf("%v, %v", cpus, err)
+	}
+	one, err := r.Result(result(2e9).Trial)
+	if err != nil || one.Trial.Limits.CPU != 2e9 || len(one.Series.Windows) == 0 {
+		t.Errorf("%+v, %v", one, err)
+	}
+	if _, err := r.Result(result(3e9).Trial); err == nil {
+		t.Error("a trial that wasn't recorded is read")
 	}
 }
 

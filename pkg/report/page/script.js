@@ -1,35 +1,42 @@
-// The page reads fully without this: it adds a switch between configurations,
-// and what a picture's table says where the pointer is.
+// The page reads fully without this: it adds switches between configurations and
+// between starts, and what a picture's table says where the pointer is.
 "use strict";
-(() => {
-  const stories = [...document.querySelectorAll(".story")];
-  const tabs = document.querySelector(".tabs");
-
-  const show = (story) => {
-    for (const s of stories) s.classList.toggle("shown", s === story);
-    for (const b of tabs.children) b.setAttribute("aria-pressed", String(b.dataset.id === story.id));
-  };
-  const asked = () => stories.find((s) => "#" + s.id === location.hash);
-
-  if (stories.length > 1) {
-    for (const s of stories) {
+let follow = () => {}; // a link to a configuration
+const enliven = () => {
+  // switched shows one of several parts of the page at a time, the one that a bar
+  // of buttons before them names. It returns what shows another.
+  const switched = (bar, parts, first) => {
+    const show = (part) => {
+      for (const p of parts) p.classList.toggle("shown", p === part);
+      [...bar.children].forEach((b, i) => b.setAttribute("aria-pressed", String(parts[i] === part)));
+    };
+    if (parts.length < 2) return show;
+    for (const p of parts) {
       const b = document.createElement("button");
       b.type = "button";
-      b.textContent = s.dataset.name;
-      b.dataset.id = s.id;
-      b.addEventListener("click", () => show(s));
-      tabs.append(b);
+      b.textContent = p.dataset.name;
+      b.addEventListener("click", () => show(p));
+      bar.append(b);
+      p.classList.add("switched");
     }
-    tabs.hidden = false;
-    document.body.classList.add("switched");
-    show(asked() || stories.find((s) => s.classList.contains("failed")) || stories[0]);
-    addEventListener("hashchange", () => {
-      const s = asked();
-      if (s) {
-        show(s);
-        s.scrollIntoView();
-      }
-    });
+    bar.hidden = false;
+    show(first);
+    return show;
+  };
+
+  const stories = [...document.querySelectorAll(".story")];
+  const asked = () => stories.find((s) => "#" + s.id === location.hash);
+  const show = switched(document.querySelector(".tabs"), stories, asked() || stories.find((s) => s.classList.contains("failed")) || stories[0]);
+  follow = () => {
+    const s = asked();
+    if (s) {
+      show(s);
+      s.scrollIntoView();
+    }
+  };
+  for (const s of stories) {
+    const starts = [...s.querySelectorAll(".start")];
+    if (starts.length > 0) switched(s.querySelector(".tabs"), starts, starts[0]);
   }
 
   const value = (cell) => parseFloat(cell.textContent.replace(/,/g, ""));
@@ -70,4 +77,6 @@
     plot.addEventListener("pointerdown", read);
     plot.addEventListener("pointerleave", () => { cursor.hidden = true; });
   }
-})();
+};
+enliven();
+addEventListener("hashchange", () => follow());
