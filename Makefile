@@ -21,11 +21,11 @@ build: ## build bin/sweep and bin/predictor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sweep ./cmd/predictor
 
 .PHONY: test
-test: engine compose build predictor fastapi calibration servers ## run every test, those on live Docker too
+test: engine compose build predictor fastapi locust calibration servers ## run every test, those on live Docker too
 	go test -timeout 30m -p 1 ./...
 
 .PHONY: race
-race: engine compose build predictor fastapi calibration servers ## run every test with the race detector (needs a C compiler)
+race: engine compose build predictor fastapi locust calibration servers ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 30m -p 1 ./...
 
 .PHONY: lint
@@ -50,7 +50,7 @@ $(ACTIONLINT):
 
 .PHONY: bench
 bench: engine build predictor ## measure what the orchestration costs a trial, and what a prediction costs
-	go test -run '^$$' -bench . -skip '^Benchmark(Load|Calibrate|Nights)$$' -benchtime 1x ./cmd/sweep
+	go test -run '^$$' -bench . -skip '^Benchmark(Load|Locust|Calibrate|Nights)$$' -benchtime 1x ./cmd/sweep
 	go test -run '^$$' -bench . ./cmd/predictor/... ./pkg/...
 
 # One part of it: make bench-load PART=flat (or users, or many).
@@ -59,6 +59,10 @@ bench-load: build $(K6) $(VEGETA) ## measure the load generator beside wrk, hey,
 	@.ci/load-tools
 	SWEEP=$(CURDIR)/bin/sweep K6=$(CURDIR)/$(K6) VEGETA=$(CURDIR)/$(VEGETA) \
 		go test -run '^$$' -bench '^BenchmarkLoad$$/$(PART)' -benchtime 1x -timeout 60m ./cmd/sweep
+
+.PHONY: bench-locust
+bench-locust: engine build fastapi locust ## the same cells by the native generator and by Locust: brackets, and what the load costs (about ten minutes)
+	go test -run '^$$' -bench '^BenchmarkLocust$$' -benchtime 1x -timeout 60m ./cmd/sweep
 
 # One service of it, more often: make calibrate SERVICE=cpu ROUNDS=5; faster, by
 # ramps alone: PRESET=quick. With KEEP=DIR the experiments and their results stay
@@ -114,6 +118,10 @@ base-image: engine ## make debian:bookworm-slim where no registry has it (about 
 fastapi: base-image ## build the image of the FastAPI service (a few minutes the first time)
 	docker build --quiet --tag sweep/fastapi:dev compose/fastapi
 
+.PHONY: locust
+locust: base-image ## build the image of Locust (a minute the first time)
+	docker build --quiet --tag sweep/locust:dev compose/locust
+
 # Where to: make publish IMAGE=registry.example.com/team/prediction:v1; after
 # `docker login registry.example.com`. FROM is any image of the engine's.
 FROM := sweep/fastapi:dev
@@ -135,4 +143,4 @@ schema: ## write experiments/schema.json from the types
 .PHONY: clean
 clean: ## remove what was built, not what was measured
 	rm -rf bin
-	-docker image rm --force sweep/predictor:dev sweep/fastapi:dev sweep/calibration:dev 2>/dev/null
+	-docker image rm --force sweep/predictor:dev sweep/fastapi:dev sweep/locust:dev sweep/calibration:dev 2>/dev/null

@@ -14,10 +14,16 @@ func agentVerb(c console) *cli.Command {
 		Name:   "agent",
 		Usage:  "play users as told on stdin (started by sweep itself)",
 		Hidden: true,
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "probe", Usage: "find out whether the limits of this container hold, and die of it"}},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "probe", Usage: "find out whether the limits of this container hold, and die of it"},
+			&cli.BoolFlag{Name: "locust", Usage: "drive Locust's workers instead"},
+		},
 		Action: func(x *cli.Context) error {
 			if x.Bool("probe") {
 				return engine.Probe(c.out) //nolint:wrapcheck // says what failed
+			}
+			if x.Bool("locust") {
+				return serveLocust(x.Context, c)
 			}
 			return load.Serve(x.Context, c.in, c.out)
 		},

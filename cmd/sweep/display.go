@@ -168,10 +168,11 @@ func (d *display) goal(p sweep.Progress) int { return cmp.Or(p.Trial.Hold, d.tar
 
 // short is loading for a terminal of 80 columns.
 func (d *display) short(p sweep.Progress) string {
-	now, w := p.Tick.Sum(), p.Series.Last()
+	w := p.Series.Last()
 	if w == nil {
 		return heading(p)
 	}
+	now := p.Tick.Sum()
 	text := fmt.Sprintf("%d/%d %s %s/%s %s %s/s p95 %s %d err", p.Number, p.Of, p.Trial.Limits.Slug(),
 		analysis.Thousands(w.Users), analysis.Thousands(d.goal(p)), d.unit, analysis.Thousands(int(now.Done)),
 		analysis.Short(now.Response.Quantile(0.95)), now.Failed())

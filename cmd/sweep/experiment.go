@@ -12,8 +12,8 @@ import (
 	"sweep/pkg/load/http1"
 )
 
-// readExperiment reads an experiment file and the files that its request names,
-// and checks these against it.
+// readExperiment reads an experiment file and the files that it names, and checks
+// these against it.
 func readExperiment(path string) (*experiment.Experiment, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -23,29 +23,42 @@ func readExperiment(path string) (*experiment.Experiment, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says file, line and column itself
 	}
-	r, folder := &e.Request, filepath.Dir(path)
-	if r.BodyFile != "" {
-		content, err := os.ReadFile(filepath.Join(folder, r.BodyFile))
+	if err := takeFiles(e, path); err != nil {
+		return nil, err
+	}
+	if e.Generator.Locust == nil {
+		if err := fits(e, path); err != nil {
+			return nil, err
+		}
+	}
+	return e, recordable(e, path)
+}
+
+// takeFiles reads the files that what users ask is in.
+func takeFiles(e *experiment.Experiment, path string) error {
+	read := func(key, name string, take func([]byte) error) error {
+		content, err := os.ReadFile(filepath.Join(filepath.Dir(path), name))
 		if err == nil {
-			err = r.TakeBody(content)
+			err = take(content)
 		}
 		if err != nil {
-			return nil, usagef("%s: request.body_file: %v", path, err)
+			return usagef("%s: %s: %v", path, key, err)
+		}
+		return nil
+	}
+	r, l := &e.Request, e.Generator.Locust
+	if l != nil && l.File != "" {
+		return read("generator.locust.file", l.File, l.Take)
+	}
+	if r.BodyFile != "" {
+		if err := read("request.body_file", r.BodyFile, r.TakeBody); err != nil {
+			return err
 		}
 	}
 	if r.Feed != nil {
-		content, err := os.ReadFile(filepath.Join(folder, r.Feed.File))
-		if err == nil {
-			err = r.Feed.Take(content)
-		}
-		if err != nil {
-			return nil, usagef("%s: request.feed: %v", path, err)
-		}
+		return read("request.feed", r.Feed.File, r.Feed.Take)
 	}
-	if err := fits(e, path); err != nil {
-		return nil, err
-	}
-	return e, recordable(e, path)
+	return nil
 }
 
 // recordable checks that what will be recorded of the experiment can be read

@@ -329,14 +329,13 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err := examine(ctx, c, eng, agent, results, e); err != nil {
 		return err
 	}
-	generator := generatorOf(e, agent)
-	ceiling, err := generator.Ceiling(ctx)
+	generator, disband, err := generatorOf(ctx, e, eng, agent, say(c.err, o.quiet))
 	if err != nil {
-		return fmt.Errorf("finding the generator's ceiling: %w", err)
+		return err
 	}
-	plan := planner(e)(measure.Target{})
-	if err := plan.Reaches(ceiling); err != nil {
-		return ceilingError{err} // says what to do
+	ceiling, err := ceilingOf(ctx, e, generator)
+	if err != nil {
+		return err
 	}
 	if err := o.live.start(ctx, c.err); err != nil {
 		return err
@@ -347,6 +346,10 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	defer func() {
 		releaseErr := release(ctx, c.err, subject, owner)
 		left, err = left || releaseErr != nil, errors.Join(err, releaseErr)
+	}()
+	defer func() { // before what it loads: it may be on its network
+		disbandErr := disband()
+		left, err = left || disbandErr != nil, errors.Join(err, disbandErr)
 	}()
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
@@ -394,17 +397,37 @@ func release(ctx context.Context, w io.Writer, subject *engine.Subject, owner en
 	return nil
 }
 
-// generator is what makes the load, and knows how much it can make.
-type generator interface {
-	sweep.Generator
-	Ceiling(ctx context.Context) (requestsPerSecond float64, err error)
+// generatorOf returns what makes the load, and what ends it for good.
+func generatorOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine, agent *engine.Agent, say func(string)) (g sweep.Generator, dismiss func() error, err error) {
+	dismiss = func() error { return nil }
+	switch {
+	case e.Generator.Locust != nil:
+		return locustOf(ctx, e, eng, agent, say)
+	case e.Users.From == experiment.FromHost:
+		return &load.Local{Plan: planner(e)}, dismiss, nil
+	default:
+		return &load.Remote{Attach: agent.Attach, Plan: planner(e)}, dismiss, nil
+	}
 }
 
-func generatorOf(e *experiment.Experiment, agent *engine.Agent) generator {
-	if e.Users.From == experiment.FromHost {
-		return &load.Local{Plan: planner(e)}
+// ceilingOf returns how many requests a second the generator makes at most, or
+// an error where it can't make the load; 0 where it can't tell before.
+func ceilingOf(ctx context.Context, e *experiment.Experiment, g sweep.Generator) (float64, error) {
+	tells, ok := g.(interface {
+		Ceiling(ctx context.Context) (requestsPerSecond float64, err error)
+	})
+	if !ok {
+		return 0, nil
 	}
-	return &load.Remote{Attach: agent.Attach, Plan: planner(e)}
+	ceiling, err := tells.Ceiling(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("finding the generator's ceiling: %w", err)
+	}
+	plan := planner(e)(measure.Target{})
+	if err := plan.Reaches(ceiling); err != nil {
+		return 0, ceilingError{err} // says what to do
+	}
+	return ceiling, nil
 }
 
 // planner returns what to do with a fresh start of the service. That the

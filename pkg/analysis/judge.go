@@ -80,7 +80,7 @@ func Judge(e *experiment.Experiment, r measure.Result) Verdict {
 	v = v.ofHold()
 	v.Cause, v.Void = cause(e, v, r, s), s.void()
 	v.Seconds = observe(r, v)
-	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), little(e, windows), thin(e, v, windows)} {
+	for _, told := range [][]string{aftermath(v, r), s.warnings(e), s.degraded(e), s.eased(e, v), s.blurred(e, v), little(e, windows), thin(e, v, windows)} {
 		v.Warnings = append(v.Warnings, told...)
 	}
 	return v

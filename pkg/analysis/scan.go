@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -159,15 +160,52 @@ func (s *scanned) end(lived, died []measure.Window) {
 }
 
 func (s scanned) lastPass(e *experiment.Experiment) *Level {
-	if s.good < 0 {
+	i := s.good
+	if blur := s.blur(e); blur > 0 && s.bad >= 0 {
+		i = s.surelyGood(s.spans[s.bad].all.Start-blur-s.spans[s.bad].latencies(s.now, 0).Quantile(0.99), i)
+	}
+	if i < 0 {
 		return nil
 	}
-	return s.spans[s.good].level(e, s.now, s.quickest)
+	return s.spans[i].level(e, s.now, s.quickest)
 }
 
 func (s scanned) firstFail(e *experiment.Experiment) *Level {
 	if s.bad < 0 {
 		return nil
 	}
-	return s.spans[s.bad].level(e, s.now, s.quickest)
+	i := s.bad
+	for sure := s.spans[i].end() + s.blur(e); i < len(s.spans)-1 && s.spans[i].end() < sure; {
+		i++
+	}
+	return s.spans[i].level(e, s.now, s.quickest)
+}
+
+// blur returns how uncertain it is, to either side, in which second of a ramp
+// something was slow. Levels that are held are the same in all seconds.
+func (s scanned) blur(e *experiment.Experiment) time.Duration {
+	if s.from > 0 {
+		return 0
+	}
+	return e.Generator.Blur()
+}
+
+// surelyGood returns the index of the last good span, up to i, that ended before
+// some time, or -1.
+func (s scanned) surelyGood(before time.Duration, i int) int {
+	for ; i >= 0; i-- {
+		if s.marks[i] == good && s.spans[i].end() <= before {
+			return i
+		}
+	}
+	return -1
+}
+
+// blurred tells that the bracket of a ramp is wider for the generator's blur.
+func (s scanned) blurred(e *experiment.Experiment, v Verdict) []string {
+	if s.blur(e) == 0 || v.FirstFail == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("Locust tells of response times of up to %s together, and when requests ended, not when they were due: "+
+		"the ramp's bracket is wider by that at either end", experiment.Duration(s.blur(e)))}
 }

@@ -75,9 +75,10 @@ func pool(windows []measure.Window) span {
 func (s span) latencies(now, timeout time.Duration) measure.Histogram {
 	h := s.all.Response
 	for _, w := range s.windows {
-		h.Merge(measure.NewHistogram(
-			measure.Bucket{Value: timeout, Count: w.Errors[measure.Timeout]},
-			measure.Bucket{Value: max(0, now-w.End()), Count: w.Pending()}))
+		h.Merge(measure.NewHistogram(measure.Bucket{Value: max(0, now-w.End()), Count: w.Pending()}))
+		if timeout > 0 { // else the generator's response times have those that timed out in them
+			h.Merge(measure.NewHistogram(measure.Bucket{Value: timeout, Count: w.Errors[measure.Timeout]}))
+		}
 	}
 	return h
 }

@@ -29,7 +29,9 @@ import (
 //
 // A saturated loop, or one that its quota stops most of the time, may never
 // catch up with its answers: users whose answers lie unread are not due, so
-// that there's no lag, but they ask for less than they would. Users who never
+// that there's no lag, but they ask for less than they would. A loop of Locust's
+// is invalid from 90 % on, as Locust itself warns: what is known is a mean of
+// several seconds, and between two answers Python does much else. Users who never
 // wait saturate any loop, if only the service is fast enough; for them that is
 // no sign, and [span.outrun] says what it means.
 type Validity uint8
@@ -176,8 +178,12 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 	rs.hold(SignalOwn, float64(s.all.Errors[measure.Own]), 0, 0)
 	rs.hold(SignalLag, s.all.Lag.Quantile(0.99).Seconds(), valid.Seconds(), counts.Seconds())
 	rs.hold(SignalLost, s.lost(e.Users), lostSome, lostMuch)
+	slack := counts
+	if l := e.Generator.Locust; l != nil && l.URL != "" { // how many there are is told late, too
+		slack = max(slack, e.Generator.Blur())
+	}
 	for _, w := range s.windows {
-		signal, missing, tolerated := shortfall(e.Users, w, counts)
+		signal, missing, tolerated := shortfall(e.Users, w, slack)
 		rs.hold(signal, missing, tolerated, tolerated)
 		effort := w.Effort
 		if effort == nil {
@@ -185,7 +191,10 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 		}
 		rs.hold(SignalTurn, effort.Turn.Seconds(), counts.Seconds(), stoodStill.Seconds())
 		tooBusy := saturated
-		if neverWait(e.Users) {
+		switch {
+		case e.Generator.Locust != nil:
+			tooBusy = busyOften
+		case neverWait(e.Users):
 			tooBusy = math.Inf(1)
 		}
 		rs.hold(SignalBusy, effort.Busy, busyOften, tooBusy)

@@ -33,10 +33,12 @@ const (
 type Agent struct {
 	Cores []int // that those attached from now on may run on; none: all
 
-	engine *Engine
-	owner  Owner
-	tag    string
-	files  int64 // the limit to ask for; 0 is the engine's default
+	engine  *Engine
+	owner   Owner
+	tag     string
+	command []string // what it is told besides; nothing: to play users itself
+	called  string   // apart from other agents of the run
+	files   int64    // the limit to ask for; 0 is the engine's default
 }
 
 // LoadAgent makes an image of the program at binary, commonly this very
@@ -115,7 +117,7 @@ func tooManyFiles(err error) bool {
 }
 
 func (a *Agent) attach(ctx context.Context, t measure.Target) (_ *connection, err error) {
-	name := safe(fmt.Sprintf("sweep-%s-agent-%.12s", a.owner.Run, cmp.Or(t.Container, "alone")))
+	name := a.owner.name(fmt.Sprintf("%s-%.12s", cmp.Or(a.called, "agent"), cmp.Or(t.Container, "alone")))
 	id, _, err := a.engine.create(ctx, name, a.blueprint(t))
 	if err != nil {
 		return nil, err
@@ -151,6 +153,7 @@ func (a *Agent) attach(ctx context.Context, t measure.Target) (_ *connection, er
 
 func (a *Agent) blueprint(t measure.Target) blueprint.Blueprint {
 	b := blueprint.FromImage(a.tag).With(nil, a.owner.labels(roleAgent))
+	b.Config.Cmd = a.command
 	// StdinOnce: the end of this process is the end of the agent's input, and
 	// so of the agent.
 	b.Config.OpenStdin, b.Config.StdinOnce = true, true

@@ -351,14 +351,17 @@ func (s *Service) outOfMemory(state *container.State) bool {
 
 // log returns the last of a container's output, of both streams together.
 func (e *Engine) log(ctx context.Context, c container.InspectResponse) (string, error) {
-	stream, err := e.docker.ContainerLogs(ctx, c.ID, container.LogsOptions{
-		ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(logLines),
-	})
+	return e.output(ctx, c, strconv.Itoa(logLines), logBytes)
+}
+
+// output is log, of so many lines or "all", and no more than so many bytes.
+func (e *Engine) output(ctx context.Context, c container.InspectResponse, lines string, bytes int) (string, error) {
+	stream, err := e.docker.ContainerLogs(ctx, c.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: lines})
 	if err != nil {
 		return "", fmt.Errorf("read the last output of container %.12s: %w", c.ID, err)
 	}
 	defer stream.Close()
-	last := tail{limit: logBytes}
+	last := tail{limit: bytes}
 	if c.Config.Tty { // then there is one stream, as it is
 		_, err = io.Copy(&last, stream)
 	} else {

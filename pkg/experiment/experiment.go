@@ -24,7 +24,7 @@ type Experiment struct {
 	Version   int       `yaml:"version" required:"true" doc:"the version of this file's format: 1"`
 	Name      string    `yaml:"name" required:"true" doc:"names the experiment, and its folder among the results"`
 	Service   Service   `yaml:"service" required:"true" doc:"the service under test; exactly one of image, build, compose, container"`
-	Request   Request   `yaml:"request" required:"true" doc:"what each user asks"`
+	Request   Request   `yaml:"request,omitempty" doc:"what each user asks; with a locustfile that says it"`
 	Matrix    Matrix    `yaml:"matrix" required:"true" doc:"the limits to try: two axes, or a list of cells"`
 	Users     Users     `yaml:"users" required:"true" doc:"the load: how many users, how fast they come, how long they wait; or how many requests a second"`
 	Objective Objective `yaml:"objective,omitempty" doc:"what must hold in every window; without it: errors 1%, p99 1s"`
@@ -123,23 +123,34 @@ type Feed struct {
 	content []byte
 }
 
-// maxFeed is the largest feed, in bytes: the generator holds it in memory.
+// maxFeed is the largest feed or locustfile, in bytes: the generator holds it in
+// memory.
 const maxFeed = 32 << 20
 
 // Take keeps what is in the feed's file, and makes it part of the question by
 // its SHA256. The error is that it is another file than SHA256 says, or too
 // large.
 func (f *Feed) Take(content []byte) error {
+	sum, err := taken(content, f.SHA256, "request.feed.sha256")
+	if err != nil {
+		return err
+	}
+	f.SHA256, f.content = sum, content
+	return nil
+}
+
+// taken returns the SHA-256 of a file's content, in hexadecimal. The error is
+// that it is another than what a key of the experiment says, or too large.
+func taken(content []byte, said, key string) (string, error) {
 	if len(content) > maxFeed {
-		return fmt.Errorf("is larger than %d MiB", maxFeed>>20)
+		return "", fmt.Errorf("is larger than %d MiB", maxFeed>>20)
 	}
 	sum := sha256.Sum256(content)
 	got := hex.EncodeToString(sum[:])
-	if f.SHA256 != "" && !strings.EqualFold(f.SHA256, got) {
-		return fmt.Errorf("has the SHA-256 %s, not the one that request.feed.sha256 says", got)
+	if said != "" && !strings.EqualFold(said, got) {
+		return "", fmt.Errorf("has the SHA-256 %s, not the one that %s says", got, key)
 	}
-	f.SHA256, f.content = got, content
-	return nil
+	return got, nil
 }
 
 // Content returns what [Feed.Take] took.
@@ -275,6 +286,9 @@ func (w Wait) Next(due, done time.Duration, random float64) time.Duration {
 // Mean returns the mean wait. With pacing it is the time between two requests.
 func (w Wait) Mean() time.Duration { return w.Next(0, 0, 0.5) }
 
+// Longest returns the longest wait between an answer and the next request.
+func (w Wait) Longest() time.Duration { return w.Next(0, 0, 1) }
+
 // Objective is what must hold in every window. A field that is nil is not
 // asked for. A service that is dead never meets it.
 type Objective struct {
@@ -378,6 +392,21 @@ type Generator struct {
 	Locust *Locust `yaml:"locust,omitempty" doc:"a Locust cluster that runs a locustfile"`
 }
 
+// Blur returns over how much time, at most, the generator's word of how long
+// requests took is spread: 0 where it tells of every second. Locust's workers
+// tell their master every three seconds, and its page of the last ten, two
+// seconds late at most.
+func (g Generator) Blur() time.Duration {
+	switch {
+	case g.Locust == nil:
+		return 0
+	case g.Locust.URL != "":
+		return 12 * time.Second
+	default:
+		return 3 * time.Second
+	}
+}
+
 // UnmarshalText reads "native", the generator that is built in.
 func (g *Generator) UnmarshalText(text []byte) error {
 	if string(text) != "native" {
@@ -387,12 +416,37 @@ func (g *Generator) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Locust is a Locust master and its workers.
+// Locust is a locustfile with the workers that run it, which sweep starts, or a
+// cluster that somebody else runs, by the URL of its page. A file has exactly
+// one of File and URL.
 type Locust struct {
-	File    string `yaml:"file" required:"true" doc:"the locustfile"`
-	Workers int    `yaml:"workers" doc:"how many worker processes; default 1"`
-	Image   string `yaml:"image,omitempty" doc:"an image with Locust in it"`
+	File    string `yaml:"file,omitempty" doc:"the locustfile"`
+	Workers int    `yaml:"workers,omitempty" doc:"with file: how many worker processes, each of which can use one core; default 1"`
+	Image   string `yaml:"image,omitempty" doc:"with file: an image whose entrypoint is Locust 2, such as locustio/locust; default sweep/locust:dev, which make locust builds"`
+	SHA256  string `yaml:"sha256,omitempty" doc:"with file: what its SHA-256 must be; recorded with every run"`
+	URL     string `yaml:"url,omitempty" doc:"instead of file: the page of a Locust master that runs already, such as http://master:8089"`
+	Auth    Value  `yaml:"auth,omitempty" doc:"with url: user:password of the page, from the environment, such as ${LOCUST_AUTH}"`
+	Host    string `yaml:"host,omitempty" doc:"with url: where its workers find the service, such as http://api:8000; default: by the address of its container"`
+
+	content []byte
 }
+
+// LocustImage is the image of Locust where a file names none.
+const LocustImage = "sweep/locust:dev"
+
+// Take keeps what is in the locustfile, and makes it part of the question by its
+// SHA256. The error is that it is another file than SHA256 says, or too large.
+func (l *Locust) Take(content []byte) error {
+	sum, err := taken(content, l.SHA256, "generator.locust.sha256")
+	if err != nil {
+		return err
+	}
+	l.SHA256, l.content = sum, content
+	return nil
+}
+
+// Content returns what [Locust.Take] took.
+func (l *Locust) Content() []byte { return l.content }
 
 // Value is text of the file that may name environment variables, ${TOKEN}. It
 // is sent as it resolved, but recorded as it was written, so that what the

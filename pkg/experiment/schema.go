@@ -60,6 +60,9 @@ func Schema() ([]byte, error) {
 		{Enum: []any{"native"}}, {Ref: "#/$defs/Variable"}, root.Definitions["Generator"],
 	}}
 	delete(root.Definitions, "Experiment") // it is the root
+	byLocust := within("generator", &jsonschema.Schema{Type: "object"})
+	byLocust.Required = []string{"generator"}
+	root.AllOf = append(root.AllOf, &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Required: []string{"request"}}, byLocust}})
 	root.Title = "sweep experiment"
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
@@ -77,6 +80,7 @@ var alternatives = map[string][][][]string{ //nolint:gochecknoglobals // a table
 	"Users":   {{{"target"}, {"rate"}}, {{"ramp"}, {"stages"}, {"stairs"}}},
 	"Stage":   {{{"users"}, {"rate"}}},
 	"Wait":    {{{"constant"}, {"between"}, {"pacing"}}},
+	"Locust":  {{{"file"}, {"url"}}},
 }
 
 // within returns the schema of a map in which a key's value fits s.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -24,20 +25,13 @@ const (
 	maxStarts = 1000 // of a cell
 	maxName   = 64
 
+	maxWorkers = 100 // of Locust
+
 	minPrecision = 0.005 // under it a service's own unevenness decides
 	maxPrecision = 0.5
 
 	maxBody = 1 << 20 // of a body_file, in bytes
 )
-
-// unsupported is what a file may ask for in its final form, but what isn't
-// built yet. To build one, delete its line.
-var unsupported = []struct { //nolint:gochecknoglobals // a table
-	path, value string
-	used        func(*Experiment) bool
-}{
-	{"generator.locust", "", func(e *Experiment) bool { return e.Generator.Locust != nil }},
-}
 
 // check fills in the defaults of e and reports what can't be meant. What could
 // not be decoded is not reported again.
@@ -48,22 +42,18 @@ func (d *decoder) check(e *Experiment) {
 	d.demand(e.Version == Version, "version", "is %d, but must be %d", e.Version, Version)
 	d.demand(isName(e.Name), "name", "%q can't name a folder; write at most %d of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit", e.Name, maxName)
 	d.checkService(&e.Service)
-	d.checkRequest(&e.Request)
+	d.checkAsked(e)
 	d.checkMatrix(e.Matrix)
 	d.checkSettings(e.Service, e.Matrix)
-	d.checkUsers(&e.Users)
+	d.checkUsers(&e.Users, e.Generator.Locust != nil)
 	d.checkObjective(e)
 	d.checkSearch(&e.Search)
 	d.checkPrice(&e.Price)
 	if e.Placement != Separate {
 		e.Placement = "" // as where the file doesn't say: nothing has changed for runs that were made before it could
 	}
-	if l := e.Generator.Locust; l != nil {
-		otherwise(d, "generator.locust.workers", &l.Workers, 1)
-		d.demand(l.Workers >= 1, "generator.locust.workers", "is %d, but there must be at least 1", l.Workers)
-	}
-	for _, u := range unsupported {
-		d.demand(!u.used(e), u.path, "%sis not supported yet", u.value)
+	if e.Generator.Locust != nil {
+		d.checkLocust(e)
 	}
 }
 
@@ -140,6 +130,66 @@ func (d *decoder) checkCompose(c Compose) {
 
 func (d *decoder) checkVariable(path, name string) {
 	d.demand(isVariable(strings.NewReplacer(".", "_", "-", "_").Replace(name)), path, "%q can't name an environment variable", name)
+}
+
+// checkAsked checks what users ask: the request, unless a locustfile says it.
+func (d *decoder) checkAsked(e *Experiment) {
+	switch locust, given := e.Generator.Locust != nil, d.given("request"); {
+	case locust:
+		d.demand(!given, "request", "doesn't go with generator.locust: the locustfile says what users ask")
+	case !given:
+		d.fault("request", "is missing: what each user asks")
+	default:
+		d.checkRequest(&e.Request)
+	}
+}
+
+// checkLocust checks what makes a load by Locust, and what such a load can't do.
+func (d *decoder) checkLocust(e *Experiment) {
+	const at = "generator.locust"
+	l := e.Generator.Locust
+	d.oneOf(at, false, "file", "url")
+	only := func(key, other string) {
+		d.demand(!d.given(join(at, key)) || !d.given(join(at, other)), join(at, key), "doesn't go with %s", other)
+	}
+	for _, key := range []string{"workers", "image", "sha256"} {
+		only(key, "url")
+	}
+	only("auth", "file")
+	only("host", "file")
+	d.demand(!e.Users.Open(), "users.rate", "doesn't go with generator.locust, which plays users; write target")
+	d.demand(d.given("users.wait") || e.Users.Open(), "users", "needs wait with generator.locust: the wait_time of the locustfile, or the longest that a user goes without a request")
+	if l.URL == "" {
+		d.demand(l.File != "" || !d.given(at+".file"), at+".file", "is empty")
+		otherwise(d, at+".workers", &l.Workers, 1)
+		d.demand(l.Workers >= 1 && l.Workers <= maxWorkers, at+".workers", "is %d, but must be from 1 to %d", l.Workers, maxWorkers)
+		otherwise(d, at+".image", &l.Image, LocustImage)
+		d.demand(l.Image != "", at+".image", "is empty")
+		sum, err := hex.DecodeString(l.SHA256)
+		d.demand(err == nil && len(sum) == sha256.Size || !d.given(at+".sha256"), at+".sha256", "is not a SHA-256; write 64 hexadecimal digits")
+		d.demand(e.Users.From == FromNetwork, "users.from", "is %s, but Locust's workers, which are there for longer than a start of the service, load it from its network; write network", e.Users.From)
+		return
+	}
+	d.demand(e.Users.From != FromService, "users.from", "is service, but a Locust cluster is elsewhere; write network or host")
+	d.checkURL(at+".url", l.URL)
+	if d.given(at + ".host") {
+		d.checkURL(at+".host", l.Host)
+	}
+	d.demand(!d.given(at+".auth") || strings.Contains(l.Auth.Resolved, ":") || l.Auth.Resolved == "", at+".auth", "is not user:password")
+	d.demand(!d.given(at+".auth") || strings.Contains(l.Auth.Written, "${"), at+".auth", "stands in the file, and would be recorded; write ${LOCUST_AUTH} and set that variable")
+	for _, q := range e.Objective.Quantiles() {
+		key := "objective"
+		if d.given("objective." + q.Name) {
+			key = "objective." + q.Name
+		}
+		d.demand(q.Name == "p50" || q.Name == "p95", key, "asks for %s, but the page of a Locust master tells only p50 and p95 of what has just been", q.Name)
+	}
+}
+
+func (d *decoder) checkURL(path, text string) {
+	u, err := url.Parse(text)
+	d.demand(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", path, "%q is not a URL; write one such as http://master:8089", text)
+	d.demand(err != nil || u.User == nil, path, "has a password in it, which would be recorded; write auth")
 }
 
 func (d *decoder) checkRequest(r *Request) {
@@ -401,7 +451,7 @@ func unique[T comparable](d *decoder, path string, list []T) {
 	}
 }
 
-func (d *decoder) checkUsers(u *Users) {
+func (d *decoder) checkUsers(u *Users, locust bool) {
 	d.checkTarget(u)
 	d.oneOf("users", false, "ramp", "stages", "stairs")
 	switch {
@@ -423,7 +473,11 @@ func (d *decoder) checkUsers(u *Users) {
 	d.demand(length <= maxLength.Seconds(), "users", "would last %.0f hours, but at most %.0f are allowed", length/3600, maxLength.Hours())
 	otherwise(d, "users.settle", &u.Settle, Duration(10*time.Second))
 	d.demand(u.Settle.Std() <= maxSettle, "users.settle", "is %s, but must be at most %s", u.Settle, Duration(maxSettle))
-	otherwise(d, "users.from", &u.From, FromService)
+	from := FromService
+	if locust {
+		from = FromNetwork
+	}
+	otherwise(d, "users.from", &u.From, from)
 	if u.Open() {
 		d.demand(!d.given("users.wait"), "users.wait", "belongs to target: with a rate nobody waits for an answer")
 		return

@@ -13,6 +13,14 @@ import (
 	"sweep/pkg/measure"
 )
 
+// NewMeter returns what tells, each time that it is called, of what this process
+// and its host did since the last call: for another generator's agent. It
+// returns nil where the host doesn't tell of itself.
+func NewMeter() func() *measure.Effort {
+	m := newMeter(1)
+	return func() *measure.Effort { return m.read(measure.Effort{}) }
+}
+
 // meter reads what the load costs this process and its host, between one read
 // and the next.
 type meter struct {

@@ -5,6 +5,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ type Progress struct {
 	Bound    search.Bound
 	Phase    Phase
 	Series   *measure.Series  // while Loading; valid only during the call
-	Tick     *measure.Tick    // the last that was added to it; likewise
+	Tick     *measure.Tick    // the last with a window that was added to it; likewise
 	Verdict  analysis.Verdict // as far as known
 	Result   *measure.Result  // once Recorded
 	TimeLeft time.Duration    // for the whole sweep: at most, or about, as Bound says
@@ -169,6 +170,27 @@ type trialRun struct {
 	*Sweep
 	progress Progress
 	result   measure.Result
+	used     []used
+}
+
+// used is what the service used until some time since the load began, and since
+// the one before.
+type used struct {
+	until time.Duration
+	*measure.Usage
+}
+
+// join gives each window that has ended what the service used meanwhile. Not
+// every generator tells of a window as soon as it has ended.
+func (r *trialRun) join() {
+	windows := r.result.Series.Windows
+	for i := len(windows) - 1; i >= 0 && windows[i].Usage == nil; i-- {
+		middle := windows[i].Start + windows[i].Length/2
+		n, _ := slices.BinarySearchFunc(r.used, middle, func(u used, t time.Duration) int { return cmp.Compare(u.until, t) })
+		if windows[i].Length > 0 && n < len(r.used) {
+			windows[i].Usage = r.used[n].Usage
+		}
+	}
 }
 
 func (r *trialRun) tell(p Phase) {
@@ -266,12 +288,14 @@ func (r *trialRun) load(ctx context.Context, target measure.Target) error {
 			return fmt.Errorf("reading the service's usage: %w", err)
 		}
 		r.result.Series.Add(tick)
-		if w := r.result.Series.Last(); w != nil && w.Usage == nil {
-			if w.Usage = now.Since(before); w.Usage != nil {
-				before = now
-			}
+		if usage := now.Since(before); usage != nil {
+			r.used, before = append(r.used, used{tick.At, usage}), now
 		}
-		r.progress.Series, r.progress.Tick = &r.result.Series, &tick
+		r.join()
+		r.progress.Series = &r.result.Series
+		if len(tick.Windows) > 0 {
+			r.progress.Tick = &tick
+		}
 		r.progress.Verdict = analysis.Watch(r.Experiment, r.progress.Trial, r.result.Series)
 		r.progress.TimeLeft = max(0, left-r.result.Series.At)
 		r.tell(Loading)

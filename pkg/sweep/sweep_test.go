@@ -375,3 +375,54 @@ func TestHoldsProveWhatTheRampFound(t *testing.T) {
 		}
 	})
 }
+
+// tardy is a model whose generator tells of each second three seconds after it
+// has ended, and whose service uses more CPU from second to second.
+type tardy struct{ *model }
+
+func (t tardy) Run(ctx context.Context, target measure.Target) iter.Seq2[measure.Tick, error] {
+	return func(yield func(measure.Tick, error) bool) {
+		var kept []measure.Tick
+		at := time.Duration(0)
+		for tick, err := range t.model.Run(ctx, target) {
+			kept, at = append(kept, tick), tick.At
+			now := measure.Tick{At: at}
+			if len(kept) > 3 {
+				now.Windows, kept = kept[0].Windows, kept[1:]
+			}
+			if !yield(now, err) {
+				return
+			}
+		}
+		for _, tick := range kept {
+			if !yield(measure.Tick{At: at, Windows: tick.Windows}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (t tardy) Usage(context.Context) (measure.Counters, error) {
+	elapsed := time.Since(t.began)
+	return measure.Counters{Read: time.Now(), CPU: time.Duration(elapsed.Seconds() * float64(elapsed) / 2)}, nil
+}
+
+func TestASecondThatIsToldLateGetsWhatWasUsedInIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, kept := tardy{newModel()}, memory{}
+		m.carries = nil
+		s := sweep.Sweep{Experiment: question(), Service: m, Generator: m, Recorder: kept, Observe: ignore, Impossible: func(experiment.Limits) string { return "" }}
+		if err := s.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		windows := kept[experiment.Trial{Limits: cells[2], Replicate: 1}].Series.Windows
+		if len(windows) != 15 {
+			t.Fatalf("%d windows", len(windows))
+		}
+		for i, w := range windows {
+			if w.Usage == nil || w.Usage.CPU < float64(i)+0.49 || w.Usage.CPU > float64(i)+0.51 {
+				t.Errorf("second %d: %+v", i, w.Usage)
+			}
+		}
+	})
+}
