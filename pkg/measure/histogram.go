@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -154,11 +155,13 @@ var errCutOff = errors.New("histogram is cut off")
 
 // UnmarshalJSON reads what [Histogram.MarshalJSON] writes.
 func (h *Histogram) UnmarshalJSON(text []byte) error {
-	var buf []byte
-	if err := json.Unmarshal(text, &buf); err != nil {
-		return fmt.Errorf("reading a histogram: %w", err)
+	buf, err := base64.StdEncoding.AppendDecode(nil, bytes.Trim(text, `"`))
+	if err != nil { // it may be written in another way
+		if err := json.Unmarshal(text, &buf); err != nil {
+			return fmt.Errorf("reading a histogram: %w", err)
+		}
 	}
-	h.buckets = nil
+	h.buckets = make([]Bucket, 0, len(buf)/2) // each takes at least two bytes
 	last := time.Duration(0)
 	for len(buf) > 0 {
 		step, n := binary.Uvarint(buf)
