@@ -102,8 +102,9 @@ func (g *generator) play(ctx context.Context, l *loop, i int, line *line) error 
 	return l.run(ctx)
 }
 
-// report tells of every second as it ends, the last part of one too, and then
-// of the answers that come after the ramp.
+// report tells of every second as it ends, the last part of one too, and of
+// those after the ramp in which answers are waited for: so the n-th reports of
+// all who play a plan are of the same second.
 func (g *generator) report(ctx context.Context, loops []*loop, yield func(measure.Tick, error) bool) {
 	meter, network := newMeter(g.loops), newNetworkMeter(g.plan)
 	length := g.plan.Ramp.Length()
@@ -125,7 +126,7 @@ func (g *generator) report(ctx context.Context, loops []*loop, yield func(measur
 			state.Effort, state.Network = meter.read(*state.Effort), network.read()
 			tick.Windows = append(tick.Windows, state)
 		}
-		if len(tick.Windows) > 0 && !yield(tick, nil) {
+		if !yield(tick, nil) {
 			return
 		}
 	}
