@@ -295,17 +295,7 @@ func TestAFleetLoadsARealServer(t *testing.T) {
 		}
 		return streams, nil
 	}}
-	defer f.Close()
-	if err := f.Await(t.Context(), target); err != nil {
-		t.Fatal(err)
-	}
-	var s measure.Series
-	for tick, err := range f.Run(t.Context(), target) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Add(tick)
-	}
+	s := loaded(t, f, target)
 	var all measure.Window
 	for i, w := range s.Windows {
 		all.Merge(w)
@@ -316,6 +306,22 @@ func TestAFleetLoadsARealServer(t *testing.T) {
 	if len(s.Windows) != 2 || all.Failed() != 0 || all.Pending() != 0 || all.Done < 20 {
 		t.Errorf("%d windows, %d done, errors %v, %d pending", len(s.Windows), all.Done, all.Errors, all.Pending())
 	}
+}
+
+// loaded lets a fleet play its plan, and ends it.
+func loaded(t *testing.T, f *Fleet, target measure.Target) (s measure.Series) {
+	t.Helper()
+	defer f.Close()
+	if err := f.Await(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	for tick, err := range f.Run(t.Context(), target) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Add(tick)
+	}
+	return s
 }
 
 // BenchmarkMerge reads and merges a second of the reports of 100 agents, as they
