@@ -1,7 +1,8 @@
 // Package load is virtual users on a URL: each sends its request, waits, and
 // sends again, on a connection of its own; or open arrivals, which wait for
-// nobody. It runs in this process ([Run]) or as an agent inside the service's
-// network namespace ([Serve], [Remote]).
+// nobody. It runs in this process ([Run]), as an agent inside the service's
+// network namespace ([Serve], [Remote]), or as several agents ([Fleet]), which a
+// relay reaches on other machines ([Relay], [Join]).
 //
 // It measures and doesn't judge. What the service did and how late the
 // generator itself was are kept apart by five stamps on every request: due,
