@@ -25,7 +25,8 @@ import (
 //	stopped by its CPU quota    10 % of periods      50 %
 //
 // a is the greater of 10 ms and 2 % of the strictest response time asked for.
-// What isn't known ([measure.Window].Effort is nil) speaks for nothing.
+// What isn't known ([measure.Window].Effort is nil) speaks for nothing. Where
+// several generators play the load, the worst of them speaks for all.
 //
 // A saturated loop, or one that its quota stops most of the time, may never
 // catch up with its answers: users whose answers lie unread are not due, so
@@ -185,6 +186,7 @@ func (s span) doubts(e *experiment.Experiment) doubts {
 	for _, w := range s.windows {
 		signal, missing, tolerated := shortfall(e.Users, w, slack)
 		rs.hold(signal, missing, tolerated, tolerated)
+		rs.hold(SignalLag, w.Late.Seconds(), valid.Seconds(), counts.Seconds())
 		effort := w.Effort
 		if effort == nil {
 			continue

@@ -47,6 +47,7 @@ func TestValidity(t *testing.T) {
 		{"a lag at the limit", lag(20 * ms), analysis.Valid, "", 0},
 		{"a lag", lag(21 * ms), analysis.Degraded, analysis.SignalLag, 0.02},
 		{"a lag that just counts", lag(100 * ms), analysis.Degraded, analysis.SignalLag, 0.02},
+		{"one late generator of several", func(w *measure.Window) { w.Late = 101 * ms }, analysis.Invalid, analysis.SignalLag, 0.1},
 		{"a long lag", lag(101 * ms), analysis.Invalid, analysis.SignalLag, 0.1},
 		{"every request a little late", allLate(11 * ms), analysis.Degraded, analysis.SignalLost, 0.01},
 		{"every request late", allLate(51 * ms), analysis.Invalid, analysis.SignalLost, 0.05}, // of each second

@@ -24,6 +24,12 @@ import (
 //	  |<------- frame{Tick} ------| every second
 //	  |<------- frame{Done} ------|
 //
+// or, where several agents begin at an instant in common,
+//
+//	  |-- order{Clock} ---------->| often, so that the shortest way tells most
+//	  |<------- frame{Clock} -----|
+//	  |-- order{Go, At} --------->|
+//
 // or, with an agent that is beside no service,
 //
 //	  |-- order{Ceiling} -------->|
@@ -40,24 +46,27 @@ import (
 
 // order is a line to the agent.
 type order struct {
-	Plan    *Plan `json:"plan,omitempty"`
-	Ceiling *Plan `json:"ceiling,omitempty"`
-	Go      bool  `json:"go,omitempty"`
-	Ask     *Ask  `json:"ask,omitempty"`
-	Ports   bool  `json:"ports,omitempty"`
+	Plan    *Plan         `json:"plan,omitempty"`
+	Ceiling *Plan         `json:"ceiling,omitempty"`
+	Clock   bool          `json:"clock,omitempty"`
+	Go      bool          `json:"go,omitempty"`
+	At      time.Duration `json:"at,omitempty"` // by the agent's clock, when to begin; what is past is at once
+	Ask     *Ask          `json:"ask,omitempty"`
+	Ports   bool          `json:"ports,omitempty"`
 }
 
 // frame is a line from the agent. Seq counts from 1.
 type frame struct {
-	Seq      int           `json:"seq"`
-	Ready    bool          `json:"ready,omitempty"`
-	NotReady string        `json:"not_ready,omitempty"`
-	Tick     *measure.Tick `json:"tick,omitempty"`
-	Ceiling  float64       `json:"ceiling,omitempty"` // requests a second
-	Answer   *Answer       `json:"answer,omitempty"`
-	Ports    []int         `json:"ports,omitempty"`
-	Done     bool          `json:"done,omitempty"`
-	Failed   string        `json:"failed,omitempty"` // what the agent couldn't do: never the service's fault
+	Seq      int            `json:"seq"`
+	Ready    bool           `json:"ready,omitempty"`
+	NotReady string         `json:"not_ready,omitempty"`
+	Clock    *time.Duration `json:"clock,omitempty"` // the agent's own: since it began to serve, whatever becomes of its host's time of day
+	Tick     *measure.Tick  `json:"tick,omitempty"`
+	Ceiling  float64        `json:"ceiling,omitempty"` // requests a second
+	Answer   *Answer        `json:"answer,omitempty"`
+	Ports    []int          `json:"ports,omitempty"`
+	Done     bool           `json:"done,omitempty"`
+	Failed   string         `json:"failed,omitempty"` // what the agent couldn't do: never the service's fault
 }
 
 // Serve is the agent. It returns when its orders are carried out, when in
@@ -84,6 +93,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 func serve(ctx context.Context, orders <-chan order, out *sender) error {
+	born := time.Now()
 	first, ok := receive(ctx, orders)
 	switch {
 	case !ok:
@@ -105,15 +115,47 @@ func serve(ctx context.Context, orders <-chan order, out *sender) error {
 	if err := out.send(frame{Ready: true}); err != nil {
 		return err
 	}
-	if _, ok := receive(ctx, orders); !ok {
-		return nil
+	begin, err := untilGo(ctx, orders, out, born)
+	if begin == nil {
+		return err
 	}
-	for tick, err := range Run(ctx, *first.Plan) {
+	for tick, err := range runFrom(ctx, *first.Plan, begin) {
+		if first.Plan.Segment.Of > 1 { // who merges many is spared what can be merged here
+			tick = measure.Together(tick)
+		}
 		if sent := out.send(failed(frame{Tick: &tick}, err)); sent != nil || err != nil {
 			return sent
 		}
 	}
 	return out.send(frame{Done: true})
+}
+
+// untilGo tells the time, since born, until the agent is told to go. It returns
+// what waits for the instant at which that is to be, nil where nobody listens
+// any more.
+func untilGo(ctx context.Context, orders <-chan order, out *sender, born time.Time) (begin func() time.Time, err error) {
+	for {
+		o, ok := receive(ctx, orders)
+		switch {
+		case !ok:
+			return nil, nil
+		case o.Clock:
+			if err := out.send(frame{Clock: new(time.Since(born))}); err != nil {
+				return nil, err
+			}
+		case o.At == 0:
+			return time.Now, nil
+		default:
+			at := born.Add(o.At)
+			return func() time.Time {
+				select { // late is late, and will show: its users are due since then
+				case <-time.After(time.Until(at)):
+				case <-ctx.Done():
+				}
+				return at
+			}, nil
+		}
+	}
 }
 
 // failed returns f, or a frame that says why there is none.
@@ -174,10 +216,7 @@ func (r *Remote) Await(ctx context.Context, t measure.Target) error {
 	r.agent = &session{conn: conn, decoder: json.NewDecoder(conn)}
 	plan := r.Plan(t)
 	plan.Inside = t.Container != "" && t.Network == ""
-	if err := r.agent.order(order{Plan: &plan}); err != nil {
-		return err
-	}
-	f, err := r.agent.next(ctx, plan.Ready.Within+silence)
+	f, err := r.agent.ask(ctx, order{Plan: &plan}, plan.Ready.Within+silence)
 	switch {
 	case err != nil:
 		return err
@@ -199,10 +238,7 @@ func (r *Remote) Ceiling(ctx context.Context) (rate float64, err error) {
 	agent := &session{conn: conn, decoder: json.NewDecoder(conn)}
 	defer func() { err = errors.Join(err, agent.close()) }()
 	plan := r.Plan(measure.Target{Address: loopback})
-	if err := agent.order(order{Ceiling: &plan}); err != nil {
-		return 0, err
-	}
-	f, err := agent.next(ctx, silence)
+	f, err := agent.ask(ctx, order{Ceiling: &plan}, silence)
 	return f.Ceiling, err
 }
 
@@ -217,24 +253,13 @@ func (n notReady) Is(target error) bool { return target == measure.ErrNotReady }
 // Run lets the agent play its users.
 func (r *Remote) Run(ctx context.Context, _ measure.Target) iter.Seq2[measure.Tick, error] {
 	return func(yield func(measure.Tick, error) bool) {
-		if err := r.agent.order(order{Go: true}); err != nil {
+		if err := r.agent.order(ctx, order{Go: true}); err != nil {
 			yield(measure.Tick{}, err)
 			return
 		}
 		for {
-			f, err := r.agent.next(ctx, silence)
-			if err != nil {
-				yield(measure.Tick{}, err)
-				return
-			}
-			if f.Done {
-				return
-			}
-			if f.Tick == nil {
-				yield(measure.Tick{}, errTurn)
-				return
-			}
-			if !yield(*f.Tick, nil) {
+			tick, done, err := r.agent.report(ctx, silence)
+			if done || !yield(tick, err) || err != nil {
 				return
 			}
 		}
@@ -268,11 +293,34 @@ func (s *session) close() error {
 	return nil
 }
 
-func (s *session) order(o order) error {
-	if err := json.NewEncoder(s.conn).Encode(o); err != nil {
+// ask gives an order and returns the answer to it.
+func (s *session) ask(ctx context.Context, o order, patience time.Duration) (frame, error) {
+	if err := s.order(ctx, o); err != nil {
+		return frame{}, err
+	}
+	return s.next(ctx, patience)
+}
+
+// order gives an order.
+func (s *session) order(ctx context.Context, o order) error {
+	if err := s.within(ctx, silence, func() error { return json.NewEncoder(s.conn).Encode(o) }); err != nil {
 		return fmt.Errorf("telling the load agent: %w", err)
 	}
 	return nil
+}
+
+// within does what may block on the agent. The end of ctx, or of patience, ends
+// the session.
+func (s *session) within(ctx context.Context, patience time.Duration, do func() error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = s.close() }) // unblocks do, which reports
+	defer stop()
+	err := do()
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 var (
@@ -280,24 +328,34 @@ var (
 	errTurn   = errors.New("the load agent spoke out of turn")
 )
 
-// next reads a frame. The end of ctx, or silence, ends the session.
+// unable is what an agent couldn't do.
+type unable string
+
+func (u unable) Error() string { return "the load agent: " + string(u) }
+
+// report reads what the agent tells of a second, or that it has told all.
+func (s *session) report(ctx context.Context, patience time.Duration) (tick measure.Tick, done bool, err error) {
+	f, err := s.next(ctx, patience)
+	switch {
+	case err != nil || f.Done:
+		return measure.Tick{}, err == nil, err
+	case f.Tick == nil:
+		return measure.Tick{}, false, errTurn
+	}
+	return *f.Tick, false, nil
+}
+
+// next reads a frame.
 func (s *session) next(ctx context.Context, patience time.Duration) (frame, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = s.close() }) // unblocks the read below, which reports
-	defer stop()
 	var f frame
-	if err := s.decoder.Decode(&f); err != nil {
-		if ctx.Err() != nil {
-			return frame{}, context.Cause(ctx)
-		}
+	if err := s.within(ctx, patience, func() error { return s.decoder.Decode(&f) }); err != nil {
 		return frame{}, fmt.Errorf("reading from the load agent: %w", err)
 	}
 	if s.seq++; f.Seq != s.seq {
 		return frame{}, fmt.Errorf("the load agent's frame %d came where %d was due: part of the measurement is lost", f.Seq, s.seq)
 	}
 	if f.Failed != "" {
-		return frame{}, fmt.Errorf("the load agent: %s", f.Failed)
+		return frame{}, unable(f.Failed)
 	}
 	return f, nil
 }

@@ -52,14 +52,14 @@ func NewLooker(conn io.ReadWriteCloser) *Looker {
 // Ports returns the TCP ports that something listens on, ascending. Of Docker's
 // own name server it doesn't tell.
 func (l *Looker) Ports(ctx context.Context) ([]int, error) {
-	f, err := l.turn(ctx, order{Ports: true})
+	f, err := l.agent.ask(ctx, order{Ports: true}, silence)
 	return f.Ports, err
 }
 
 // Ask sends one request and returns its answer. The error is that of the
 // instrument; what the service does is in the answer.
 func (l *Looker) Ask(ctx context.Context, a Ask) (Answer, error) {
-	f, err := l.turn(ctx, order{Ask: &a})
+	f, err := l.agent.ask(ctx, order{Ask: &a}, silence)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -67,13 +67,6 @@ func (l *Looker) Ask(ctx context.Context, a Ask) (Answer, error) {
 		return Answer{}, errTurn
 	}
 	return *f.Answer, nil
-}
-
-func (l *Looker) turn(ctx context.Context, o order) (frame, error) {
-	if err := l.agent.order(o); err != nil {
-		return frame{}, err
-	}
-	return l.agent.next(ctx, silence)
 }
 
 // Close ends the agent. It is safe to call again.

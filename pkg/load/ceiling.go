@@ -54,9 +54,9 @@ const reach = 0.8
 // were answered at once. It is +Inf where users don't wait.
 func (p *Plan) Demand() float64 {
 	if p.Open {
-		return float64(p.Ramp.Peak())
+		return float64(p.peak())
 	}
-	return float64(p.Ramp.Peak()) / p.Wait.Mean().Seconds()
+	return float64(p.peak()) / p.Wait.Mean().Seconds()
 }
 
 // Reaches returns an error where the plan may ask for more than can be relied

@@ -22,6 +22,8 @@ import (
 // makes a new one, so that a slow service is sent no less.
 type crowd struct {
 	plan   *Plan
+	share  int // of the plan's users those whose number leaves share when divided by shares
+	shares int
 	length time.Duration
 	ramp   func() (change, bool)
 	next   change // the ramp's next change; at never when there is none
@@ -77,7 +79,7 @@ func newCrowd(plan *Plan, share, shares int) (c *crowd, stop func()) {
 		changes = arrivals(plan.Ramp)
 	}
 	next, stop := iter.Pull(part(changes, share, shares))
-	c = &crowd{plan: plan, length: plan.Ramp.Length(), ramp: next, first: nobody, last: nobody}
+	c = &crowd{plan: plan, share: share, shares: shares, length: plan.Ramp.Length(), ramp: next, first: nobody, last: nobody}
 	if !plan.Open {
 		peak := plan.Ramp.Peak()/shares + 1
 		c.users, c.slots, c.due = make([]user, 0, peak), make([]int32, peak), make(queue, 0, peak)
@@ -194,7 +196,8 @@ func (c *crowd) enter(change change) int32 {
 		c.users = append(c.users, user{})
 	}
 	c.users[u] = user{due: change.at, phase: waiting}
-	c.users[u].random.Seed(uint64(c.plan.Seed), uint64(change.number))
+	// By its number among all, so that it waits as long whoever plays it.
+	c.users[u].random.Seed(uint64(c.plan.Seed), uint64(change.number)*uint64(c.shares)+uint64(c.share))
 	return u
 }
 

@@ -154,3 +154,45 @@ func TestQueueGivesTheEarliestFirst(t *testing.T) {
 		}
 	})
 }
+
+// Whoever plays a user, it does the same: k generators together, each with
+// loops of its own, make the very requests that one makes.
+func TestSegmentsTogetherMakeTheSameLoad(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		plan := Plan{Timeout: time.Hour, Seed: rapid.Int64().Draw(t, "seed"), Open: rapid.Bool().Draw(t, "open")}
+		ms := experiment.Duration(time.Millisecond)
+		plan.Wait = experiment.Wait{Between: []experiment.Duration{100 * ms, experiment.Duration(rapid.IntRange(100, 2000).Draw(t, "wait")) * ms}}
+		for range rapid.IntRange(1, 3).Draw(t, "stages") {
+			plan.Ramp = append(plan.Ramp, stage(rapid.IntRange(0, 40).Draw(t, "users"), rapid.IntRange(0, 3000).Draw(t, "over"), rapid.IntRange(1, 3000).Draw(t, "hold")))
+		}
+		requests := func(generators int) (at []time.Duration) {
+			for i := range generators {
+				plan.Segment = Segment{Index: i, Of: generators}
+				loops := rapid.IntRange(1, 3).Draw(t, "loops")
+				for l := range loops {
+					share, shares := plan.Segment.share(l, loops)
+					c, stop := newCrowd(&plan, share, shares)
+					drive(c, 50*time.Millisecond, func(_ int32, now time.Duration) { at = append(at, now) })
+					stop()
+				}
+			}
+			slices.Sort(at)
+			return at
+		}
+		if one, many := requests(1), requests(rapid.IntRange(1, 7).Draw(t, "generators")); !slices.Equal(one, many) {
+			t.Fatalf("together they make %d requests at %v,\none generator makes %d at %v", len(many), many, len(one), one)
+		}
+	})
+}
+
+func TestEachUserIsInOneSegment(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, of, sum := rapid.IntRange(0, 1000).Draw(t, "users"), rapid.IntRange(1, 100).Draw(t, "segments"), 0
+		for i := range of {
+			sum += Segment{i, of}.of(n)
+		}
+		if sum != n || (Segment{}).of(n) != n {
+			t.Fatalf("%d segments of %d users have %d", of, n, sum)
+		}
+	})
+}

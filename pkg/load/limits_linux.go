@@ -14,7 +14,7 @@ const spareFiles = 100
 // returns more loops, each of which needs a file table of its own (apart).
 func room(plan *Plan) (loops int, apart bool, err error) {
 	loops = halfOfCores()
-	users := uint64(plan.Ramp.Peak())
+	users := uint64(plan.peak())
 	need := users + spareFiles
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -37,7 +37,7 @@ func room(plan *Plan) (loops int, apart bool, err error) {
 
 // tooFew says what to do where there can't be as many connections as users.
 func tooFew(plan *Plan) error {
-	need := plan.Ramp.Peak() + spareFiles
+	need := plan.peak() + spareFiles
 	return fmt.Errorf("%d users need %d open files, more than are allowed here: raise the limit (ulimit -n %d; of containers: default-ulimits in the engine's daemon.json), or ask for fewer users",
-		plan.Ramp.Peak(), need, need)
+		plan.peak(), need, need)
 }

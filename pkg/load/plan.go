@@ -1,7 +1,8 @@
 // Package load is virtual users on a URL: each sends its request, waits, and
 // sends again, on a connection of its own; or open arrivals, which wait for
-// nobody. It runs in this process ([Run]) or as an agent inside the service's
-// network namespace ([Serve], [Remote]).
+// nobody. It runs in this process ([Run]), as an agent inside the service's
+// network namespace ([Serve], [Remote]), or as several agents ([Fleet]), which a
+// relay reaches on other machines ([Relay], [Join]).
 //
 // It measures and doesn't judge. What the service did and how late the
 // generator itself was are kept apart by five stamps on every request: due,
@@ -33,6 +34,28 @@ type Plan struct {
 	Open     bool            `json:"open,omitempty"` // whether the ramp's numbers are arrivals a second
 	Wait     experiment.Wait `json:"wait"`
 	Seed     int64           `json:"seed"`
+	Segment  Segment         `json:"segment,omitzero"` // which of the users, or arrivals, are played
+}
+
+// Segment is a part of a load that several generators play together: of all
+// users, in the order in which they come, every Of-th from Index on. Each user
+// comes at the instant, waits as long and asks as often as if one generator
+// played all. The zero value is the whole.
+type Segment struct {
+	Index int `json:"index"` // from 0
+	Of    int `json:"of"`    // how many segments there are
+}
+
+// share returns which of how many crowds is the segment's own i-th of n.
+func (s Segment) share(i, n int) (share, shares int) {
+	of := max(1, s.Of)
+	return s.Index + i*of, n * of
+}
+
+// of returns how many of the first n users are in the segment.
+func (s Segment) of(n int) int {
+	of := max(1, s.Of)
+	return (n + of - 1 - s.Index) / of
 }
 
 // Ready is how to see that the service has started; see [experiment.Ready].
@@ -70,6 +93,10 @@ func NewPlan(e *experiment.Experiment, address string) (Plan, error) {
 	}
 	return p, nil
 }
+
+// peak returns the most users of its segment that there are at a time, or of
+// open load the most arrivals a second.
+func (p *Plan) peak() int { return p.Segment.of(p.Ramp.Peak()) }
 
 func (p *Plan) scheme() string {
 	if p.Protocol == experiment.HTTPS {

@@ -18,6 +18,11 @@ import (
 // connections are closed when the iterator returns. An error is the
 // generator's own, and the last that comes.
 func Run(ctx context.Context, plan Plan) iter.Seq2[measure.Tick, error] {
+	return runFrom(ctx, plan, time.Now)
+}
+
+// runFrom is Run from the instant on that from returns, once all is prepared.
+func runFrom(ctx context.Context, plan Plan, from func() time.Time) iter.Seq2[measure.Tick, error] {
 	return func(yield func(measure.Tick, error) bool) {
 		loops, open, err := lines(ctx, &plan)
 		if err != nil {
@@ -26,7 +31,7 @@ func Run(ctx context.Context, plan Plan) iter.Seq2[measure.Tick, error] {
 		}
 		// One for each loop, and one that reports and collects garbage meanwhile.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(loops + 1))
-		g := &generator{plan: &plan, began: time.Now(), loops: loops, open: open}
+		g := &generator{plan: &plan, began: from(), loops: loops, open: open}
 		g.run(ctx, yield)
 	}
 }
@@ -77,12 +82,13 @@ func (g *generator) run(ctx context.Context, yield func(measure.Tick, error) boo
 }
 
 // play is the life of a loop, on a thread of its own that ends with it.
-func (g *generator) play(ctx context.Context, l *loop, share int, line *line) error {
+func (g *generator) play(ctx context.Context, l *loop, i int, line *line) error {
 	runtime.LockOSThread()
 	var stop func()
-	l.crowd, stop = newCrowd(g.plan, share, g.loops)
+	share, shares := g.plan.Segment.share(i, g.loops)
+	l.crowd, stop = newCrowd(g.plan, share, shares)
 	defer stop()
-	l.row, l.stride = share, g.loops
+	l.row, l.stride = share, shares
 	if g.plan.Random {
 		l.random = rand.NewPCG(uint64(g.plan.Seed), uint64(share))
 	}
@@ -96,8 +102,9 @@ func (g *generator) play(ctx context.Context, l *loop, share int, line *line) er
 	return l.run(ctx)
 }
 
-// report tells of every second as it ends, the last part of one too, and then
-// of the answers that come after the ramp.
+// report tells of every second as it ends, the last part of one too, and of
+// those after the ramp in which answers are waited for: so the n-th reports of
+// all who play a plan are of the same second.
 func (g *generator) report(ctx context.Context, loops []*loop, yield func(measure.Tick, error) bool) {
 	meter, network := newMeter(g.loops), newNetworkMeter(g.plan)
 	length := g.plan.Ramp.Length()
@@ -113,12 +120,13 @@ func (g *generator) report(ctx context.Context, loops []*loop, yield func(measur
 		}
 		if from < length {
 			if g.plan.Open {
-				state.Users, _ = g.plan.Ramp.Users(to)
+				rate, _ := g.plan.Ramp.Users(to)
+				state.Users = g.plan.Segment.of(rate)
 			}
 			state.Effort, state.Network = meter.read(*state.Effort), network.read()
 			tick.Windows = append(tick.Windows, state)
 		}
-		if len(tick.Windows) > 0 && !yield(tick, nil) {
+		if !yield(tick, nil) {
 			return
 		}
 	}

@@ -426,7 +426,7 @@ const sourcePorts = 12000
 // may be any of 127.0.0.0/8, so that ports never run out.
 func sources(plan *Plan, to netip.AddrPort) []unix.Sockaddr {
 	const fresh = 8 // addresses, where every request opens a connection: closed ones rest for a minute
-	n := plan.Ramp.Peak()/sourcePorts + 1
+	n := plan.peak()/sourcePorts + 1
 	if plan.Fresh {
 		n = max(n, fresh)
 	}

@@ -19,6 +19,10 @@ import (
 // answer about the service, not a fault of the measurement.
 var ErrNotReady = errors.New("the service did not get ready")
 
+// ErrLost says that part of the generator was lost on the way, and with it part
+// of the measurement: the trial decides nothing, and may be made again.
+var ErrLost = errors.New("part of the load was lost")
+
 // Target is a fresh start of the service, as the load finds it.
 type Target struct {
 	Trial     experiment.Trial // whose load it is to get
@@ -67,10 +71,11 @@ type Window struct {
 	Lag      Histogram        `json:"lag"`                // all: from when the request was due to when the generator began it
 
 	// What follows is known once the window has ended.
-	Users    int           `json:"users"`     // at its end; of open arrivals, how many a second there are
-	Answered uint64        `json:"answered"`  // right answers that came within it, whenever they were due
-	InFlight int           `json:"in_flight"` // requests unanswered at its end
-	Oldest   time.Duration `json:"oldest"`    // how long the oldest of them has been waiting
+	Users    int           `json:"users"`          // at its end; of open arrivals, how many a second there are
+	Answered uint64        `json:"answered"`       // right answers that came within it, whenever they were due
+	InFlight int           `json:"in_flight"`      // requests unanswered at its end
+	Oldest   time.Duration `json:"oldest"`         // how long the oldest of them has been waiting
+	Late     time.Duration `json:"late,omitempty"` // 99th percentile of the lag at the latest of several generators; 0: one played all, or each too little to tell
 	Effort   *Effort       `json:"effort,omitempty"`
 	Usage    *Usage        `json:"usage,omitempty"`
 	Network  *Network      `json:"network,omitempty"` // nil where the generator isn't inside the service's network namespace
@@ -114,6 +119,7 @@ func (w *Window) Merge(delta Window) {
 		w.Length = delta.End() - w.Start
 		w.Users, w.InFlight, w.Oldest = delta.Users, delta.InFlight, delta.Oldest
 		w.Answered += delta.Answered
+		w.Late = max(w.Late, delta.Late)
 		w.Effort, w.Usage = delta.Effort, delta.Usage
 		w.Network = w.Network.plus(delta.Network)
 	}

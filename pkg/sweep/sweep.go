@@ -40,6 +40,7 @@ type Generator interface {
 	Await(ctx context.Context, t measure.Target) error
 	// Run loads the target that was awaited and reports every second. Leaving
 	// the loop stops the load; an error is the generator's, never the service's.
+	// [measure.ErrLost] says that it can be asked again.
 	Run(ctx context.Context, t measure.Target) iter.Seq2[measure.Tick, error]
 	// Close ends whatever Await began.
 	Close() error
@@ -111,7 +112,7 @@ func (s *Sweep) Run(ctx context.Context) error {
 			return err
 		}
 		run := &trialRun{Sweep: s, progress: s.place(trial, known, left)}
-		result, err := run.run(ctx)
+		result, err := run.complete(ctx)
 		if err != nil {
 			return fmt.Errorf("trial %s: %w", trial.Slug(), err)
 		}
@@ -196,6 +197,25 @@ func (r *trialRun) join() {
 func (r *trialRun) tell(p Phase) {
 	r.progress.Phase = p
 	r.Observe(r.progress)
+}
+
+// mostLost is how often running a trial may lose part of its load.
+const mostLost = 3
+
+// complete runs the trial, and again where part of its load was lost: what was
+// seen until then decides nothing, as not all of it was seen.
+func (r *trialRun) complete(ctx context.Context) (measure.Result, error) {
+	var lost []string
+	for {
+		result, err := r.run(ctx)
+		if !errors.Is(err, measure.ErrLost) || ctx.Err() != nil {
+			result.Warnings = append(lost, result.Warnings...)
+			return result, err
+		}
+		if lost = append(lost, fmt.Sprintf("run again after %s of load: %v", result.Series.At.Round(time.Second), err)); len(lost) == mostLost {
+			return result, fmt.Errorf("%w (%d times running)", err, mostLost)
+		}
+	}
 }
 
 // run makes the measurement. Whatever happens, the service is stopped and the

@@ -28,6 +28,7 @@ type model struct {
 	down       chan struct{}
 	starts     []experiment.Trial
 	closed     int
+	losses     int // how often part of the load is yet to be lost
 }
 
 func (m *model) Start(_ context.Context, t experiment.Trial) (measure.Target, error) {
@@ -67,6 +68,11 @@ func (m *model) Run(ctx context.Context, _ measure.Target) iter.Seq2[measure.Tic
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():
+				return
+			}
+			if m.losses > 0 && i > 2 {
+				m.losses--
+				yield(measure.Tick{}, fmt.Errorf("%w: agent 2 of 4 fell silent", measure.ErrLost))
 				return
 			}
 			if err := m.broken["run"]; err != nil && i > 2 {
@@ -263,6 +269,30 @@ func TestAnInstrumentThatFailsStopsTheSweepAndKeepsWhatThereIs(t *testing.T) {
 					t.Errorf("got %v with %d recorded; want the fault and 1", err, len(kept))
 				}
 			})
+		})
+	}
+}
+
+func TestATrialWhoseLoadIsLostIsRunAgainAndSaysSo(t *testing.T) {
+	for losses, again := range map[int]bool{2: true, 3: false} {
+		synctest.Test(t, func(t *testing.T) {
+			m, kept := newModel(), memory{}
+			m.losses = losses
+			err := runAll(t, t.Context(), m, kept, ignore)
+			if !again {
+				if !errors.Is(err, measure.ErrLost) || len(kept) != 0 || m.closed != losses {
+					t.Errorf("lost %d times: %v, %d recorded, closed %d times", losses, err, len(kept), m.closed)
+				}
+				return
+			}
+			first := kept[experiment.Trial{Limits: cells[0], Replicate: 1}]
+			want := "run again after 3s of load: loading the service: part of the load was lost: agent 2 of 4 fell silent"
+			if err != nil || len(kept) != 3 || len(m.starts) != 3+losses || len(first.Warnings) != losses || first.Warnings[0] != want {
+				t.Errorf("lost %d times: %v, %d recorded of %d starts, %q", losses, err, len(kept), len(m.starts), first.Warnings)
+			}
+			if v := analysis.Judge(question(), first); v.Outcome != analysis.OOMKilled || v.LastPass.Users != 400 {
+				t.Errorf("lost %d times: %s, %+v", losses, v.Outcome, v.LastPass)
+			}
 		})
 	}
 }
