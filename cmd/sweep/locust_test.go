@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,12 +134,20 @@ func (b *bench) start(args ...string) *exec.Cmd {
 
 func TestALostWorkerIsTheGeneratorsFault(t *testing.T) {
 	b := newLocustBench(t, users, "RAMP=30s")
-	cmd := b.start("run", "small.yaml", "--quiet")
+	cmd, said := b.command(nil, "run", "small.yaml"), &output{}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	workers := b.workers(2)
-	time.Sleep(8 * time.Second) // it takes some two until the load begins, and half a minute until all users are there
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(said.String(), "req/s"); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no load after a minute:\n%s", said)
+		}
+	}
 	docker(t, "kill", workers[0])
 	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, said)
 	}
 	if c := b.sweep().Cells[0]; c.Outcome != "generator_limited" {
 		t.Errorf("got %+v", c)
@@ -170,15 +180,30 @@ func cluster(t *testing.T) string {
 	}
 	master := run("--master", "--web-auth", "ann:hunter2hunter2")
 	run("--worker", "--master-host", master)
-	page := "http://" + master + ":8089"
+	page, told := "http://"+master+":8089", ""
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		out, err := exec.Command("curl", "--silent", "--user", "ann:hunter2hunter2", page+"/stats/requests").Output()
-		if told := strings.Join(strings.Fields(string(out)), ""); err == nil && strings.Contains(told, `"workers":[{`) {
+		if told, err = lookedAt(t, page+"/stats/requests"); strings.Contains(strings.Join(strings.Fields(told), ""), `"workers":[{`) {
 			return page
 		}
 	}
-	t.Fatal("the cluster didn't come up")
+	t.Fatalf("the cluster didn't come up: %v, %q", err, told)
 	return ""
+}
+
+// lookedAt is what a page says to who has the cluster's password.
+func lookedAt(t *testing.T, url string) (string, error) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	req.SetBasicAuth("ann", "hunter2hunter2")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
 }
 
 func TestAClusterOfSomebodyElsesIsDrivenByItsPage(t *testing.T) {

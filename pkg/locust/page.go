@@ -131,11 +131,16 @@ func (p *Page) run(ctx context.Context, plan Plan, tell func(measure.Tick) bool)
 		if err != nil {
 			return err
 		}
-		w := r.window()
-		w.Start, w.Length = start, min(time.Second, length-start)
-		windows = append(windows, w)
-		w.InFlight, w.Oldest = outstanding(windows, plan.Wait)
-		if !tell(measure.Tick{At: time.Since(began), Windows: []measure.Window{w}}) {
+		// A page that answers late tells of the seconds until then, too: it tells means.
+		var told []measure.Window
+		for now := time.Since(began); start < length && (told == nil || start+time.Second <= now); start += time.Second {
+			w := r.window()
+			w.Start, w.Length = start, min(time.Second, length-start)
+			windows = append(windows, w)
+			w.InFlight, w.Oldest = outstanding(windows, plan.Wait)
+			told = append(told, w)
+		}
+		if !tell(measure.Tick{At: time.Since(began), Windows: told}) {
 			return errLeft
 		}
 	}

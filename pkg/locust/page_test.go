@@ -20,6 +20,8 @@ type elsewhere struct {
 	state string
 	tells string // the rest of what /stats/requests tells
 	asked []string
+	looks int
+	slow  time.Duration // of the fifth look
 }
 
 func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -40,6 +42,9 @@ func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
 		e.asked = append(e.asked, "stop")
 		return answer(http.StatusOK, `{"success": true}`)
 	default:
+		if e.looks++; e.looks == 5 {
+			time.Sleep(e.slow)
+		}
 		return answer(http.StatusOK, fmt.Sprintf(`{"state": %q, %s}`, e.state, e.tells))
 	}
 }
@@ -82,6 +87,18 @@ func TestAPageIsDrivenByItsFormAndReadEverySecond(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A page that answers late must not make the rest of the load late, nor what was
+// seen earlier than it was.
+func TestAPageThatAnswersLateKeepsTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ramp := append(slices.Clone(climb), experiment.Stage{Users: 20, Hold: experiment.Duration(5 * time.Second)})
+		s := driven(t, pageOf(&elsewhere{state: "ready", tells: tellsOld, slow: 3500 * time.Millisecond}, ramp))
+		if n := time.Duration(len(s.Windows)) * time.Second; n != experiment.Ramp(ramp).Length() || s.At > n+time.Second {
+			t.Errorf("%d windows in %v", len(s.Windows), s.At)
+		}
+	})
 }
 
 func driven(t *testing.T, p *Page) *measure.Series {

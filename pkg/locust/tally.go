@@ -185,7 +185,11 @@ func classify(text string) (class measure.Class, code int) {
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(lower, w) })
 	}
-	switch {
+	answered := regexp.MustCompile(`\b([45]\d\d) (?:Client|Server) Error`) // as requests says it, with the status' own words after
+	switch m := answered.FindStringSubmatch(text); {
+	case m != nil:
+		code, _ = strconv.Atoi(m[1])
+		return measure.BadStatus, code
 	case has("too many open files", "cannot assign requested address", "errno 24", "errno 99"):
 		return measure.Own, 0
 	case has("timed out", "timeout"):

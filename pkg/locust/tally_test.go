@@ -88,6 +88,7 @@ func TestFailuresAreKnownByTheirWords(t *testing.T) {
 		"OSError(99, 'Cannot assign requested address')":                                                               {measure.Own, 0},
 		"ConnectionError(MaxRetryError(\"... [Errno 24] Too many open files\"))":                                       {measure.Own, 0},
 		"HTTPError('503 Server Error: Service Unavailable for url: /predict')":                                         {measure.BadStatus, 503},
+		"HTTPError('504 Server Error: Gateway Timeout for url: /predict')":                                             {measure.BadStatus, 504},
 		"HTTPError('404 Client Error: Not Found for url: /predict')":                                                   {measure.BadStatus, 404},
 		"BadStatusCode('http://10.0.0.2:8000/predict', code=500)":                                                      {measure.BadStatus, 500},
 		"CatchResponseError('Got wrong response')":                                                                     {measure.BadContent, 0},

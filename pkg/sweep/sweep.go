@@ -223,6 +223,7 @@ func (r *trialRun) complete(ctx context.Context) (measure.Result, error) {
 func (r *trialRun) run(ctx context.Context) (measure.Result, error) {
 	began := time.Now()
 	r.result = measure.Result{Schema: measure.Schema, Trial: r.progress.Trial, Began: began.UTC(), Ceiling: r.Ceiling}
+	r.used = nil // of the attempt before, whose container is gone
 	err := r.measure(ctx)
 	r.tell(Stopping)
 	stopping := time.Now()

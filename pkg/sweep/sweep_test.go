@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,7 +109,11 @@ func isClosed(c chan struct{}) bool {
 func (m *model) Close() error { m.closed++; return m.broken["close"] }
 
 func (m *model) Usage(context.Context) (measure.Counters, error) {
-	return measure.Counters{Read: time.Now(), CPU: time.Since(m.began) / 2, Memory: experiment.MiB}, m.broken["usage"]
+	spent := time.Since(m.began) / 2
+	if len(m.starts) <= m.losses { // a start that is lost takes more
+		spent = 4 * spent / 5
+	}
+	return measure.Counters{Read: time.Now(), CPU: spent, Memory: experiment.MiB}, m.broken["usage"]
 }
 
 func (m *model) Stop(context.Context) (measure.Exit, error) {
@@ -289,6 +294,11 @@ func TestATrialWhoseLoadIsLostIsRunAgainAndSaysSo(t *testing.T) {
 			want := "run again after 3s of load: loading the service: part of the load was lost: agent 2 of 4 fell silent"
 			if err != nil || len(kept) != 3 || len(m.starts) != 3+losses || len(first.Warnings) != losses || first.Warnings[0] != want {
 				t.Errorf("lost %d times: %v, %d recorded of %d starts, %q", losses, err, len(kept), len(m.starts), first.Warnings)
+			}
+			for _, w := range first.Series.Windows {
+				if w.Usage != nil && math.Abs(w.Usage.CPU-0.5) > 0.01 {
+					t.Errorf("lost %d times: the second at %v used %g CPUs, of another start", losses, w.Start, w.Usage.CPU)
+				}
 			}
 			if v := analysis.Judge(question(), first); v.Outcome != analysis.OOMKilled || v.LastPass.Users != 400 {
 				t.Errorf("lost %d times: %s, %+v", losses, v.Outcome, v.LastPass)
