@@ -37,6 +37,7 @@ type master struct {
 	workers []*worker              // by when they came; those that were lost stay
 	stamp   float64                // of the last spawn message
 	wrong   []string               // what the locustfile's own code did wrong, in its words
+	raised  uint64                 // how often it did, since the last second ended
 }
 
 // worker is one that has connected.
@@ -157,6 +158,7 @@ func (m *master) note(w *worker, said message, now time.Time) error {
 		if err := said.read(&e); err != nil {
 			return err
 		}
+		m.raised++
 		if !slices.Contains(m.wrong, e.Text) && len(m.wrong) < 5 {
 			m.wrong = append(m.wrong, e.Text)
 		}

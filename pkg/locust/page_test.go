@@ -95,7 +95,7 @@ func TestAPageThatAnswersLateKeepsTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ramp := append(slices.Clone(climb), experiment.Stage{Users: 20, Hold: experiment.Duration(5 * time.Second)})
 		s := driven(t, pageOf(&elsewhere{state: "ready", tells: tellsOld, slow: 3500 * time.Millisecond}, ramp))
-		if n := time.Duration(len(s.Windows)) * time.Second; n != experiment.Ramp(ramp).Length() || s.At > n+time.Second {
+		if n := time.Duration(len(s.Windows)) * time.Second; n != ramp.Length() || s.At > n+time.Second {
 			t.Errorf("%d windows in %v", len(s.Windows), s.At)
 		}
 	})

@@ -26,7 +26,8 @@ type run struct {
 // second is what was known when it ended.
 type second struct {
 	measure.Window
-	users map[*worker]int
+	users  map[*worker]int
+	raised uint64 // tasks that ended in an exception
 }
 
 // play makes the load and tells of each second in order, once all workers have
@@ -75,7 +76,7 @@ func (m *master) play(ctx context.Context, plan Plan, stop <-chan struct{}, tell
 
 // rest forgets what was before a load.
 func (m *master) rest() {
-	m.wrong = nil
+	m.wrong, m.raised = nil, 0
 	for _, w := range m.workers {
 		w.late = 0
 	}
@@ -104,8 +105,9 @@ func unix(t time.Time) float64 { return float64(t.UnixNano()) / float64(time.Sec
 func (r *run) end(n int, now time.Time) {
 	s := second{
 		Window: measure.Window{Start: time.Duration(n) * time.Second, Length: time.Second, Effort: r.exert(now)},
-		users:  map[*worker]int{},
+		users:  map[*worker]int{}, raised: r.raised,
 	}
+	r.raised = 0
 	if last := r.plan.Ramp.Length() - s.Start; last < time.Second {
 		s.Length = last
 	}
@@ -164,6 +166,11 @@ func (r *run) tell(now time.Time, tell func(measure.Tick) error) error {
 func (r *run) complete(s second) measure.Window {
 	w := r.tally.take(r.next)
 	w.Merge(s.Window)
+	// Where the service fails, tasks may raise for that, but each has asked before.
+	// Where more raise than have asked, the locustfile is at fault.
+	if s.raised > w.Done+w.Failed() {
+		w.Merge(measure.Window{Sent: s.raised, Errors: map[measure.Class]uint64{measure.Own: s.raised}})
+	}
 	r.recent = append(r.recent, w)
 	w.InFlight, w.Oldest = outstanding(r.recent, r.plan.Wait)
 	return w

@@ -299,7 +299,7 @@ func (r *trialRun) load(ctx context.Context, target measure.Target) error {
 	if err != nil {
 		return fmt.Errorf("reading the service's usage: %w", err)
 	}
-	left := r.progress.TimeLeft
+	left, died := r.progress.TimeLeft, time.Duration(0) // when it was seen to be dead; 0: it lives
 	for tick, err := range r.Generator.Run(ctx, target) {
 		if err != nil {
 			return fmt.Errorf("loading the service: %w", err)
@@ -320,11 +320,25 @@ func (r *trialRun) load(ctx context.Context, target measure.Target) error {
 		r.progress.Verdict = analysis.Watch(r.Experiment, r.progress.Trial, r.result.Series)
 		r.progress.TimeLeft = max(0, left-r.result.Series.At)
 		r.tell(Loading)
-		if r.progress.Verdict.Outcome != analysis.Open || down(target) {
+		if died == 0 && down(target) {
+			died = tick.At
+		}
+		if r.progress.Verdict.Outcome != analysis.Open || died > 0 && r.told(died, tick.At) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// mostLate is how long it is waited for what a generator tells late of the second
+// in which the service died.
+const mostLate = 5 * time.Second
+
+// told reports whether the second in which the service died is known: a service
+// fails in the last second that is, so that an earlier one would be blamed for it.
+func (r *trialRun) told(died, now time.Duration) bool {
+	last := r.result.Series.Last()
+	return last != nil && last.End() >= died.Truncate(time.Second) || now > died+mostLate
 }
 
 func down(t measure.Target) bool {

@@ -466,3 +466,26 @@ func TestASecondThatIsToldLateGetsWhatWasUsedInIt(t *testing.T) {
 		}
 	})
 }
+
+// TestADeathThatIsToldLateIsWhereItWas holds what a generator that tells late finds
+// against what one finds that tells at once.
+func TestADeathThatIsToldLateIsWhereItWas(t *testing.T) {
+	verdict := func(late bool) (v analysis.Verdict) {
+		synctest.Test(t, func(t *testing.T) {
+			m, kept := newModel(), memory{}
+			s := sweep.Sweep{Experiment: question(), Service: m, Generator: m, Recorder: kept, Observe: ignore, Impossible: func(experiment.Limits) string { return "" }}
+			if late {
+				s.Service, s.Generator = tardy{m}, tardy{m}
+			}
+			if err := s.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			v = analysis.Judge(question(), kept[experiment.Trial{Limits: cells[0], Replicate: 1}])
+		})
+		return v
+	}
+	want, got := verdict(false), verdict(true)
+	if got.Outcome != want.Outcome || got.LastPass == nil || got.FirstFail == nil || got.LastPass.Users != want.LastPass.Users || got.FirstFail.Users != want.FirstFail.Users {
+		t.Errorf("got %s, %+v, %+v; want %s, %+v, %+v", got.Outcome, got.LastPass, got.FirstFail, want.Outcome, want.LastPass, want.FirstFail)
+	}
+}
