@@ -208,7 +208,7 @@ func hex(c color.Color) string {
 }
 
 func knownOrNil(y float64) *float64 {
-	if math.IsNaN(y) {
+	if math.IsNaN(y) || math.IsInf(y, 0) { // JSON has neither
 		return nil
 	}
 	return &y
