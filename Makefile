@@ -101,6 +101,10 @@ compose: engine ## make sure that docker compose is there, or docker-compose: te
 	@docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || \
 		{ apt-get update -q && apt-get install -y -q --no-install-recommends docker-compose; }
 
+.PHONY: image
+image: engine build ## build the image of sweep itself, for machines without Go and for those that make load
+	docker build --quiet --tag sweep .
+
 .PHONY: predictor
 predictor: engine build ## build the image of the embedded prediction service
 	docker build --quiet --tag sweep/predictor:dev --file cmd/predictor/Dockerfile bin

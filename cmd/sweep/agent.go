@@ -25,7 +25,7 @@ func agentVerb(c console) *cli.Command {
 		Hidden: true,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "probe", Usage: "find out whether the limits of this container hold, and die of it"},
-			&cli.BoolFlag{Name: "locust", Usage: "drive Locust's workers instead"},
+			&cli.StringFlag{Name: "locust", Usage: "drive Locust's workers instead, who come to `ADDRESS`"},
 			&cli.StringFlag{Name: "relay", Usage: "listen at `ADDRESS` for agents elsewhere, and pass on what is said on stdin and stdout; the key is in " + keyVariable},
 			&cli.StringFlag{Name: "join", Usage: "be told by the relay at `ADDRESS`; the key is in " + keyVariable},
 		},
@@ -33,8 +33,8 @@ func agentVerb(c console) *cli.Command {
 			if x.Bool("probe") {
 				return engine.Probe(c.out) //nolint:wrapcheck // says what failed
 			}
-			if x.Bool("locust") {
-				return serveLocust(x.Context, c)
+			if address := x.String("locust"); address != "" {
+				return serveLocust(x.Context, c, address)
 			}
 			if relay, join := x.String("relay"), x.String("join"); relay != "" || join != "" {
 				return elsewhere(x.Context, c, relay, join, os.Getenv(keyVariable))
@@ -51,11 +51,11 @@ func elsewhere(ctx context.Context, c console, relay, join, secret string) error
 		return usagef("%s: %v", keyVariable, err)
 	}
 	if join != "" {
-		return load.Join(ctx, key, join) //nolint:wrapcheck // says which relay
+		return load.Join(ctx, key, version(), join) //nolint:wrapcheck // says which relay
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", relay)
 	if err != nil {
 		return fmt.Errorf("listening for agents: %w", err)
 	}
-	return load.Relay(ctx, key, l, c.in, c.out) //nolint:wrapcheck // says that it is the relay
+	return load.Relay(ctx, key, version(), l, c.in, c.out) //nolint:wrapcheck // says that it is the relay
 }

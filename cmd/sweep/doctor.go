@@ -201,7 +201,7 @@ func examine(ctx context.Context, c console, eng *engine.Engine, agent *engine.A
 		}
 	}
 	place := results.Manifest.Placement // of the trials that are recorded already
-	if e.Placement == experiment.Separate && len(results.Manifest.Examined) == 0 {
+	if e.Placement.Separate() && len(results.Manifest.Examined) == 0 {
 		place = analysis.Place(coresOf(x), e.Matrix.Cells())
 	}
 	if l, ok := analysis.Cramped(place, x.Host, e.Matrix.Cells()); ok {

@@ -136,7 +136,7 @@ func TestPlanOfAPlacement(t *testing.T) {
 		if got := planTrials(e, measure.Host{CPUs: cpus}).Placement.String(); got != want {
 			t.Errorf("with %d cores: got %q, want %q", cpus, got, want)
 		}
-		e.Placement = ""
+		e.Placement = experiment.Placement{}
 		if got := planTrials(e, measure.Host{CPUs: cpus}).Placement; got != nil {
 			t.Errorf("nobody asked, and it plans %v", got)
 		}

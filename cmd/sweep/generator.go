@@ -1,8 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
 
 	"sweep/pkg/engine"
 	"sweep/pkg/experiment"
@@ -17,11 +23,63 @@ func generatorOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engi
 	switch {
 	case e.Generator.Locust != nil:
 		return locustOf(ctx, e, eng, agent, say)
+	case agent.Swarm != nil:
+		return fleetOf(e, agent), dismiss, nil
 	case e.Users.From == experiment.FromHost:
 		return &load.Local{Plan: planner(e)}, dismiss, nil
 	default:
 		return &load.Remote{Attach: agent.Attach, Plan: planner(e)}, dismiss, nil
 	}
+}
+
+const (
+	relayPort    = "7077"
+	gatherWithin = 30 * time.Second // from when all agents run
+)
+
+// swarmOf returns the machines that make the load, nil where it is this one.
+func swarmOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine, owner engine.Owner) (*engine.Swarm, error) {
+	if e.Placement.Swarm == nil {
+		return nil, nil
+	}
+	return eng.Swarm(ctx, owner, e.Placement.Swarm.Constraint) //nolint:wrapcheck // says what to do
+}
+
+// fleetOf returns agents on other machines as the generator. Each fresh start of
+// the service has its own.
+func fleetOf(e *experiment.Experiment, agent *engine.Agent) *load.Fleet {
+	return &load.Fleet{
+		Plan: planner(e),
+		Witness: func(ctx context.Context, t measure.Target) (io.ReadWriteCloser, error) {
+			return agent.Attach(ctx, measure.Target{Container: t.Container}) //nolint:wrapcheck // the fleet does
+		},
+		Attach: func(ctx context.Context, t measure.Target) ([]io.ReadWriteCloser, error) {
+			return attachFleet(ctx, e.Placement.Swarm, agent, t)
+		},
+	}
+}
+
+// attachFleet starts a relay on the target's engine, and the agents, who come to
+// it. The key that they share is of this start alone.
+func attachFleet(ctx context.Context, s *experiment.Swarm, agent *engine.Agent, t measure.Target) ([]io.ReadWriteCloser, error) {
+	crew, err := agent.AttachCrew(ctx, t, []string{"--relay", ":" + relayPort}, engine.Worker{
+		Image: engine.Image{Ref: s.Image},
+		Env:   map[string]string{keyVariable: load.NewKey().String()},
+		Join: func(relay string) []string {
+			return []string{"agent", "--join", net.JoinHostPort(relay, relayPort)}
+		},
+	}, s.Agents)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says what to do
+	}
+	coming, cancel := context.WithTimeout(ctx, gatherWithin)
+	defer cancel()
+	streams, err := load.Gather(coming, crew, s.Agents)
+	if err != nil {
+		said := strings.TrimSpace(crew.Said(context.WithoutCancel(ctx)))
+		return nil, errors.Join(fmt.Errorf("%w; they said: %s", err, cmp.Or(said, "nothing")), crew.Close())
+	}
+	return streams, nil
 }
 
 // ceilingOf returns how many requests a second the generator makes at most, or

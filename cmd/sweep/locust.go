@@ -20,8 +20,8 @@ import (
 )
 
 // serveLocust is the agent as the master of Locust's workers.
-func serveLocust(ctx context.Context, c console) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", locust.Address)
+func serveLocust(ctx context.Context, c console, address string) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", address)
 	if err != nil {
 		return fmt.Errorf("waiting for Locust's workers: %w", err)
 	}
@@ -55,15 +55,17 @@ func locustOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine,
 	if err != nil {
 		return nil, nil, err
 	}
-	host, port, err := net.SplitHostPort(locust.Address)
-	if err != nil {
-		return nil, nil, fmt.Errorf("finding Locust's master: %w", err)
+	worker.Join = func(master string) []string {
+		return []string{"-f", locustfile, "--worker", "--master-host", master, "--master-port", locust.Port}
 	}
-	worker.Command = []string{"-f", locustfile, "--worker", "--master-host", host, "--master-port", port}
+	listens := "127.0.0.1" // the workers' too
+	if agent.Swarm != nil {
+		listens = "0.0.0.0"
+	}
 	cluster := &locust.Cluster{
 		Workers: l.Workers,
 		Start: func(ctx context.Context, t measure.Target) (locust.Crew, error) {
-			return agent.AttachCrew(ctx, t, []string{"--locust"}, worker, l.Workers)
+			return agent.AttachCrew(ctx, t, []string{"--locust", net.JoinHostPort(listens, locust.Port)}, worker, l.Workers)
 		},
 		Ready: ready,
 		Plan: func(t measure.Target) locust.Plan {
@@ -90,8 +92,7 @@ func readiness(e *experiment.Experiment, agent *engine.Agent) func(context.Conte
 // share of the target each is. It is here that a locustfile shows which can't
 // be run.
 func classesOf(ctx context.Context, e *experiment.Experiment, agent *engine.Agent, w engine.Worker) ([]locust.Class, error) {
-	w.Command = []string{"-f", locustfile, "--show-task-ratio-json", "-u", strconv.Itoa(e.Users.Target)}
-	said, err := agent.Ask(ctx, w)
+	said, err := agent.Ask(ctx, w, []string{"-f", locustfile, "--show-task-ratio-json", "-u", strconv.Itoa(e.Users.Target)})
 	if err != nil {
 		return nil, fmt.Errorf("reading the locustfile %s: %w", e.Generator.Locust.File, err)
 	}

@@ -94,6 +94,23 @@ func (p *plannedPlacement) String() string {
 	}
 }
 
+// elsewherePlanned says in a sentence which other machines make the load, or
+// nothing where none do.
+func elsewherePlanned(e *experiment.Experiment) string {
+	s := e.Placement.Swarm
+	if s == nil {
+		return ""
+	}
+	who, where := plural(s.Agents, "agent"), "other nodes of the Docker Swarm"
+	if l := e.Generator.Locust; l != nil {
+		who = plural(l.Workers, "Locust worker")
+	}
+	if s.Constraint != "" {
+		where += " with " + s.Constraint
+	}
+	return fmt.Sprintf("The load comes from %s on %s.", who, where)
+}
+
 type plannedTrial struct {
 	experiment.Trial
 	Seconds float64 `json:"seconds"`
@@ -145,8 +162,10 @@ func printPlan(w io.Writer, e *experiment.Experiment, p planned, hostErr error) 
 	case p.Repeats > 1 && !e.Search.Holds():
 		fmt.Fprintf(w, "Every cell %d times, in blocks that seed %d shuffles:\n", p.Repeats, p.Seed)
 	}
-	if text := p.Placement.String(); text != "" {
-		fmt.Fprintln(w, text)
+	for _, text := range []string{p.Placement.String(), elsewherePlanned(e)} {
+		if text != "" {
+			fmt.Fprintln(w, text)
+		}
 	}
 	wide := 16
 	for _, t := range p.Trials {
@@ -187,12 +206,12 @@ func planTrials(e *experiment.Experiment, host measure.Host) planned {
 		left := search.Left(&other, nil, impossible(host))
 		p.Presets = append(p.Presets, plannedWork{preset, left.Ramps, left.Holds, string(left.Bound), sweep.WorkTime(e, left).Seconds()})
 	}
-	if e.Placement == experiment.Separate && host.CPUs > 0 {
+	if e.Placement.Separate() && host.CPUs > 0 {
 		place := analysis.Place(analysis.Cores(host.CPUs), e.Matrix.Cells())
 		p.Placement = &plannedPlacement{len(place.Service), len(place.Generator)}
 	}
 	for _, t := range candidates(e) {
-		pt := plannedTrial{Trial: t, Skipped: analysis.Impossible(t.Limits, host), Warning: crowded(t.Limits, host)}
+		pt := plannedTrial{Trial: t, Skipped: analysis.Impossible(t.Limits, host), Warning: crowded(e, t.Limits, host)}
 		if pt.Skipped == "" {
 			pt.Seconds = sweep.TrialTime(e, t).Seconds()
 		}
@@ -212,8 +231,8 @@ func candidates(e *experiment.Experiment) []experiment.Trial {
 }
 
 // crowded warns where service and generator will want the same cores.
-func crowded(l experiment.Limits, host measure.Host) string {
-	if !analysis.Crowded(l, host) {
+func crowded(e *experiment.Experiment, l experiment.Limits, host measure.Host) string {
+	if e.Placement.Swarm != nil || !analysis.Crowded(l, host) {
 		return ""
 	}
 	return fmt.Sprintf("leaves the generator less than a core of the host's %d: seconds in which they fight don't count", host.CPUs)

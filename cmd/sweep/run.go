@@ -311,6 +311,10 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 			dismiss()
 		}
 	}()
+	undo := func(what func() error) {
+		undoErr := what()
+		left, err = left || undoErr != nil, errors.Join(err, undoErr)
+	}
 	binary, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding the load agent, which is this program: %w", err)
@@ -319,13 +323,14 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	defer func() {
-		removeErr := agent.Remove(context.WithoutCancel(ctx))
-		left, err = left || removeErr != nil, errors.Join(err, removeErr)
-	}()
+	defer undo(func() error { return agent.Remove(ctx) })
 	if err := examine(ctx, c, eng, agent, results, e); err != nil {
 		return err
 	}
+	if agent.Swarm, err = swarmOf(ctx, e, eng, owner); err != nil {
+		return err
+	}
+	defer undo(func() error { return agent.Swarm.Remove(ctx) })
 	generator, disband, err := generatorOf(ctx, e, eng, agent, say(c.err, o.quiet))
 	if err != nil {
 		return err
@@ -340,21 +345,15 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err := subject.Take(ctx, owner, say(c.err, o.quiet)); err != nil {
 		return err //nolint:wrapcheck // says what to do
 	}
-	defer func() {
-		releaseErr := release(ctx, c.err, subject, owner)
-		left, err = left || releaseErr != nil, errors.Join(err, releaseErr)
-	}()
-	defer func() { // before what it loads: it may be on its network
-		disbandErr := disband()
-		left, err = left || disbandErr != nil, errors.Join(err, disbandErr)
-	}()
+	defer undo(func() error { return release(ctx, c.err, subject, owner) })
+	defer undo(disband) // before what it loads: it may be on its network
 	show := newDisplay(c.err, o.quiet, e)
 	defer show.end()
 	s := sweep.Sweep{
 		Experiment: e,
 		Service: eng.Service(engine.Spec{
 			Owner: owner, Subject: subject, From: e.Users.From, Port: e.Service.Port, Env: e.Service.Env, Experiment: e.Name,
-			Cores: results.Manifest.Placement.Service,
+			Cores: results.Manifest.Placement.Service, Swarm: agent.Swarm,
 		}),
 		Generator: generator,
 		Ceiling:   ceiling,
@@ -403,7 +402,7 @@ func announce(w io.Writer, e *experiment.Experiment, host measure.Host) {
 	for _, l := range limits.Cells() {
 		if why := analysis.Impossible(l, host); why != "" {
 			fmt.Fprintf(w, "%s is not run: %s.\n", l, why)
-		} else if warning := crowded(l, host); warning != "" {
+		} else if warning := crowded(e, l, host); warning != "" {
 			fmt.Fprintf(w, "%s %s.\n", l, warning)
 		}
 	}

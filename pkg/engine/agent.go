@@ -31,14 +31,16 @@ const (
 // Agent is sweep itself as an image on the engine, to be run beside a service.
 // Its methods are not for concurrent use.
 type Agent struct {
-	Cores []int // that those attached from now on may run on; none: all
+	Cores []int  // that those attached from now on may run on; none: all
+	Swarm *Swarm // where the workers of crews are; nil: beside their agent
 
 	engine  *Engine
 	owner   Owner
 	tag     string
 	command []string // what it is told besides; nothing: to play users itself
-	called  string   // apart from other agents of the run
-	files   int64    // the limit to ask for; 0 is the engine's default
+	env     map[string]string
+	called  string // apart from other agents of the run
+	files   int64  // the limit to ask for; 0 is the engine's default
 }
 
 // LoadAgent makes an image of the program at binary, commonly this very
@@ -152,14 +154,14 @@ func (a *Agent) attach(ctx context.Context, t measure.Target) (_ *connection, er
 }
 
 func (a *Agent) blueprint(t measure.Target) blueprint.Blueprint {
-	b := blueprint.FromImage(a.tag).With(nil, a.owner.labels(roleAgent))
+	b := blueprint.FromImage(a.tag).With(a.env, a.owner.labels(roleAgent))
 	b.Config.Cmd = a.command
 	// StdinOnce: the end of this process is the end of the agent's input, and
 	// so of the agent.
 	b.Config.OpenStdin, b.Config.StdinOnce = true, true
 	b.Config.AttachStdin, b.Config.AttachStdout, b.Config.AttachStderr = true, true, true
 	switch {
-	case t.Container == "":
+	case t.Network == "" && t.Container == "":
 		b.Host.NetworkMode = "none"
 	case t.Network == "":
 		b.Host.NetworkMode = container.NetworkMode("container:" + t.Container)

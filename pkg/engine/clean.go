@@ -16,13 +16,13 @@ import (
 
 // Clean puts the engine back as it was before those with sweep's labels whose
 // owner is an orphan: it removes their containers, starts the containers again
-// that they had stopped, and removes networks, volumes and images. It says what
+// that they had stopped, and removes Swarm services, networks, volumes and images. It says what
 // it did, in words. It does what it can; err joins the reasons for what is left.
 // Without a label of sweep's nothing is removed. An owner is judged once.
 func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
 	orphan = once(orphan)
 	did, err = e.cleanContainers(ctx, orphan)
-	for _, rest := range []func(context.Context, func(Owner) bool) ([]string, error){e.cleanNetworks, e.cleanVolumes, e.cleanImages} {
+	for _, rest := range []func(context.Context, func(Owner) bool) ([]string, error){e.cleanSwarm, e.cleanNetworks, e.cleanVolumes, e.cleanImages} {
 		more, restErr := rest(ctx, orphan)
 		did, err = append(did, more...), errors.Join(err, restErr)
 	}

@@ -26,20 +26,22 @@ const (
 	crewFiles = "/mnt/sweep"
 )
 
-// Worker is a program of somebody else's that makes load, as containers beside
-// an agent which drives them.
+// Worker is a program that makes load, as an agent tells it: containers beside
+// that agent, or tasks on other nodes of a [Swarm].
 type Worker struct {
-	Image   Image
-	Command []string          // for the image's entrypoint
-	Files   map[string][]byte // by their names in the folder that it works in
+	Image Image
+	Join  func(agent string) []string // the command, for the image's entrypoint, with which it comes to the agent at an address, without a port
+	Env   map[string]string           // of it and of its agent
+	Files map[string][]byte           // by their names in the folder that it works in
 }
 
-// Ask runs a worker once, alone and without a network, and returns what it wrote
-// to its output. The error has that too, where it didn't end well.
-func (a *Agent) Ask(ctx context.Context, w Worker) (said string, err error) {
+// Ask runs a worker's image once, with a command, alone and without a network,
+// and returns what it wrote to its output. The error has that too, where it
+// didn't end well.
+func (a *Agent) Ask(ctx context.Context, w Worker, command []string) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	id, err := a.hire(ctx, a.owner.name("worker-asked"), w, "none")
+	id, err := a.hire(ctx, a.owner.name("worker-asked"), w, command, "none", "")
 	if err != nil {
 		return "", err
 	}
@@ -58,11 +60,12 @@ func (a *Agent) Ask(ctx context.Context, w Worker) (said string, err error) {
 	case err := <-failed:
 		return "", fmt.Errorf("wait for %s: %w", w.Image.Ref, err)
 	}
-	if said, err = a.engine.lastOf(ctx, id, "all", answerBytes); err != nil {
+	streams := container.LogsOptions{ShowStdout: true, ShowStderr: exit.StatusCode != 0, Tail: "all"}
+	if said, err = a.engine.lastOf(ctx, id, streams, answerBytes); err != nil {
 		return "", err
 	}
 	if exit.StatusCode != 0 {
-		return "", fmt.Errorf("%s %s ended with exit code %d: %s", w.Image.Ref, strings.Join(w.Command, " "), exit.StatusCode, strings.TrimSpace(said))
+		return "", fmt.Errorf("%s %s ended with exit code %d: %s", w.Image.Ref, strings.Join(command, " "), exit.StatusCode, strings.TrimSpace(said))
 	}
 	return said, nil
 }
@@ -70,59 +73,104 @@ func (a *Agent) Ask(ctx context.Context, w Worker) (said string, err error) {
 // Crew is an agent and its workers. It reads and writes the agent's streams.
 type Crew struct {
 	*connection
-	workers []string // their containers
+	workers workers
 	closing sync.Once
 	closed  error
 }
 
+// workers are what makes a crew's load.
+type workers interface {
+	// said returns the last that they wrote, of all of them together.
+	said(ctx context.Context) string
+	// dismiss ends and removes them.
+	dismiss(ctx context.Context) error
+}
+
 // AttachCrew starts an agent with a command of its own where a target's load
-// comes from, as Attach does, and n workers in its network namespace. They
-// outlive ctx, and the target.
+// comes from, as Attach does, and n workers: in its network namespace, or, where
+// the agent has a Swarm, as tasks there. They outlive ctx, and the target; the
+// end of the agent is theirs.
 func (a *Agent) AttachCrew(ctx context.Context, t measure.Target, command []string, w Worker, n int) (_ *Crew, err error) {
 	master := *a
-	master.command, master.called = command, "master"
+	master.command, master.env, master.called = command, w.Env, "master"
+	if a.Swarm != nil {
+		t.Network = a.Swarm.network
+	}
 	conn, err := master.Attach(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	c := &Crew{connection: conn.(*connection)} //nolint:forcetypeassert // Attach returns no other
+	a.files = master.files                                                        // what the engine allows
+	c := &Crew{connection: conn.(*connection), workers: &hired{engine: a.engine}} //nolint:forcetypeassert // Attach returns no other
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	for i := range n {
-		id, err := a.hire(ctx, a.owner.name(fmt.Sprintf("worker-%d", i+1)), w, "container:"+c.id)
-		if err != nil {
-			return nil, err
-		}
-		c.workers = append(c.workers, id)
-		if err := a.engine.docker.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-			return nil, fmt.Errorf("start a worker of %s: %s", w.Image.Ref, reason(err))
-		}
+	if a.Swarm == nil {
+		c.workers, err = a.hireAll(ctx, w, c.id, n)
+		return c, err
 	}
-	return c, nil
+	address, err := a.engine.addressIn(ctx, c.id, a.Swarm.network)
+	if err != nil {
+		return nil, err
+	}
+	c.workers, err = a.Swarm.place(ctx, w, w.Join(address), a.files, n)
+	return c, err
 }
 
 // Close ends the agent and its workers, and returns once their containers are
-// gone.
+// gone; those on other nodes are told to go.
 func (c *Crew) Close() error {
 	c.closing.Do(func() {
 		ctx, cancel := cleanup(context.Background()) //nolint:forbidigo // io.Closer takes none
 		defer cancel()
-		for _, id := range c.workers {
-			c.closed = errors.Join(c.closed, c.engine.remove(ctx, id))
-		}
-		c.closed = errors.Join(c.closed, c.connection.Close())
+		c.closed = errors.Join(c.workers.dismiss(ctx), c.connection.Close())
 	})
 	return c.closed
 }
 
 // Said returns the last that the workers wrote, of all of them together.
-func (c *Crew) Said(ctx context.Context) string {
+func (c *Crew) Said(ctx context.Context) string { return c.workers.said(ctx) }
+
+// hired are workers beside their agent.
+type hired struct {
+	engine *Engine
+	ids    []string // of their containers
+}
+
+// loopback is where workers beside their agent find it.
+const loopback = "127.0.0.1"
+
+// hireAll starts n workers in the namespaces of an agent's container: of its
+// network, and of its processes, so that none of them outlives it. What it
+// returns with an error is what had been started.
+func (a *Agent) hireAll(ctx context.Context, w Worker, agent string, n int) (*hired, error) {
+	h := &hired{engine: a.engine}
+	for i := range n {
+		id, err := a.hire(ctx, a.owner.name(fmt.Sprintf("worker-%d", i+1)), w, w.Join(loopback), "container:"+agent, "container:"+agent)
+		if err != nil {
+			return h, err
+		}
+		h.ids = append(h.ids, id)
+		if err := a.engine.docker.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+			return h, fmt.Errorf("start a worker of %s: %s", w.Image.Ref, reason(err))
+		}
+	}
+	return h, nil
+}
+
+func (h *hired) dismiss(ctx context.Context) (err error) {
+	for _, id := range h.ids {
+		err = errors.Join(err, h.engine.remove(ctx, id))
+	}
+	return err
+}
+
+func (h *hired) said(ctx context.Context) string {
 	var all strings.Builder
-	for _, id := range c.workers {
-		said, err := c.engine.lastOf(ctx, id, workerLines, logBytes)
+	for _, id := range h.ids {
+		said, err := h.engine.lastOf(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: workerLines}, logBytes)
 		if err != nil {
 			said = err.Error()
 		}
@@ -131,21 +179,20 @@ func (c *Crew) Said(ctx context.Context) string {
 	return all.String()
 }
 
-// lastOf returns the last output of a container, so many lines or "all", and no
-// more than so many bytes.
-func (e *Engine) lastOf(ctx context.Context, id, lines string, bytes int) (string, error) {
+// lastOf returns the last output of a container, and no more than so many bytes.
+func (e *Engine) lastOf(ctx context.Context, id string, what container.LogsOptions, bytes int) (string, error) {
 	c, err := e.docker.ContainerInspect(ctx, id)
 	if err != nil {
 		return "", fmt.Errorf("read the last output of container %.12s: %w", id, err)
 	}
-	return e.output(ctx, c, lines, bytes)
+	return e.output(ctx, c, what, bytes)
 }
 
 // hire makes a worker's container, with its files.
-func (a *Agent) hire(ctx context.Context, name string, w Worker, network string) (id string, err error) {
-	b := blueprint.FromImage(w.Image.ID).With(nil, a.owner.labels(roleAgent))
-	b.Config.Cmd, b.Config.WorkingDir = w.Command, crewFiles
-	b.Host.NetworkMode = container.NetworkMode(network)
+func (a *Agent) hire(ctx context.Context, name string, w Worker, command []string, network, processes string) (id string, err error) {
+	b := blueprint.FromImage(w.Image.ID).With(w.Env, a.owner.labels(roleAgent))
+	b.Config.Cmd, b.Config.WorkingDir = command, crewFiles
+	b.Host.NetworkMode, b.Host.PidMode = container.NetworkMode(network), container.PidMode(processes)
 	b.Host.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "2m"}}
 	b.Host.CapDrop = []string{"ALL"}
 	b.Host.SecurityOpt = []string{"no-new-privileges"}

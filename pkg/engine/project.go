@@ -480,13 +480,34 @@ func (e *Engine) cleanNetworks(ctx context.Context, orphan func(Owner) bool) (di
 		if !orphan(ownerOf(n.Labels)) {
 			continue
 		}
-		if removeErr := e.docker.NetworkRemove(ctx, n.ID); removeErr == nil {
-			did = append(did, "removed network "+n.Name)
-		} else if !errdefs.IsNotFound(removeErr) {
+		if removeErr := e.removeNetwork(ctx, n.ID); removeErr != nil {
 			err = errors.Join(err, fmt.Errorf("remove network %s: %w", n.Name, removeErr))
+			continue
 		}
+		did = append(did, "removed network "+n.Name)
 	}
 	return did, err
+}
+
+// removeNetwork removes a network. One that doesn't exist is no error. A Swarm
+// lets go of the tasks and containers on it a moment after they have gone.
+func (e *Engine) removeNetwork(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, letsGoWithin)
+	defer cancel()
+	for {
+		err := e.docker.NetworkRemove(ctx, id)
+		if err == nil || errdefs.IsNotFound(err) {
+			return nil
+		}
+		if !strings.Contains(err.Error(), "in use") {
+			return err //nolint:wrapcheck // the caller does
+		}
+		select {
+		case <-time.After(letsGoLooks):
+		case <-ctx.Done():
+			return err //nolint:wrapcheck // likewise
+		}
+	}
 }
 
 func (e *Engine) cleanVolumes(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {

@@ -38,6 +38,7 @@ type Spec struct {
 	Env        map[string]experiment.Value // resolved under each trial's limits, instead of those that the subject has
 	Experiment string                      // the experiment's name, for a label
 	Cores      []int                       // that it may run on; none: all
+	Swarm      *Swarm                      // on whose network it is reached from other machines; nil: on none
 }
 
 // Service starts the service under test, a fresh container a trial. Trials
@@ -140,6 +141,9 @@ func (s *Service) under(l experiment.Limits, b blueprint.Blueprint) blueprint.Bl
 	if len(s.spec.Cores) > 0 {
 		b.Host.CpusetCpus = cpuset(s.spec.Cores)
 	}
+	if s.spec.Swarm != nil {
+		b = b.Joining(s.spec.Swarm.network)
+	}
 	return b
 }
 
@@ -215,8 +219,12 @@ func (s *Service) readBack(ctx context.Context, l experiment.Limits) error {
 
 // locate finds where the service is reached from outside.
 func (s *Service) locate(c container.InspectResponse) error {
+	preferred := string(c.HostConfig.NetworkMode)
+	if s.spec.Swarm != nil {
+		preferred = s.spec.Swarm.network
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.NetworkSettings.Networks)) {
-		if ip := c.NetworkSettings.Networks[name].IPAddress; ip != "" && (s.ip == "" || name == string(c.HostConfig.NetworkMode)) {
+		if ip := c.NetworkSettings.Networks[name].IPAddress; ip != "" && (s.ip == "" || name == preferred) {
 			s.network, s.ip = name, ip
 		}
 	}
@@ -351,12 +359,13 @@ func (s *Service) outOfMemory(state *container.State) bool {
 
 // log returns the last of a container's output, of both streams together.
 func (e *Engine) log(ctx context.Context, c container.InspectResponse) (string, error) {
-	return e.output(ctx, c, strconv.Itoa(logLines), logBytes)
+	return e.output(ctx, c, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(logLines)}, logBytes)
 }
 
-// output is log, of so many lines or "all", and no more than so many bytes.
-func (e *Engine) output(ctx context.Context, c container.InspectResponse, lines string, bytes int) (string, error) {
-	stream, err := e.docker.ContainerLogs(ctx, c.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: lines})
+// output returns the last of a container's output, and no more than so many
+// bytes.
+func (e *Engine) output(ctx context.Context, c container.InspectResponse, what container.LogsOptions, bytes int) (string, error) {
+	stream, err := e.docker.ContainerLogs(ctx, c.ID, what)
 	if err != nil {
 		return "", fmt.Errorf("read the last output of container %.12s: %w", c.ID, err)
 	}

@@ -31,14 +31,10 @@ type Experiment struct {
 	Search    Search    `yaml:"search" doc:"which trials to run"`
 	Price     Price     `yaml:"price" doc:"what an hour of each resource costs; only their ratio matters for the answer"`
 	Generator Generator `yaml:"generator" doc:"what makes the load: native, or a Locust cluster"`
-	Placement string    `yaml:"placement,omitempty" enum:"shared,separate" doc:"which cores service and generator run on: any (shared, the default), or each its own, where the host has enough (separate); a service may then see fewer CPUs"`
+	Placement Placement `yaml:"placement,omitempty" doc:"where service and generator run: on any cores of one host (shared, the default); each on cores of its own, where the host has enough (separate), so that a service may see fewer CPUs; or on machines of their own (swarm)"`
 
 	secrets map[string]string // what Values took from the environment, by name
 }
-
-// Separate is the Placement of service and generator on cores of their own;
-// without a Placement both run on any.
-const Separate = "separate"
 
 // Service says what is under test and when it is ready.
 type Service struct {
@@ -447,6 +443,44 @@ func (l *Locust) Take(content []byte) error {
 
 // Content returns what [Locust.Take] took.
 func (l *Locust) Content() []byte { return l.content }
+
+// Placement says where service and generator run: both on any cores of the
+// engine's host, which is the zero value, each on cores of its own, or each on
+// machines of their own. In a file it is "shared", "separate" or {swarm: ...}.
+type Placement struct {
+	Swarm *Swarm `yaml:"swarm,omitempty" doc:"the load comes from other nodes of the Docker Swarm of which the engine is a manager"`
+
+	separate bool
+}
+
+// The Placements on one host.
+const (
+	shared   = "shared"
+	separate = "separate"
+)
+
+// Separate reports whether service and generator run on cores of their own.
+func (p Placement) Separate() bool { return p.separate }
+
+// UnmarshalText reads a Placement on one host.
+func (p *Placement) UnmarshalText(text []byte) error {
+	if s := string(text); s != shared && s != separate {
+		return fmt.Errorf("%q is not a placement; write %s, %s or {swarm: {agents: 4}}", s, shared, separate)
+	}
+	*p = Placement{separate: string(text) == separate}
+	return nil
+}
+
+// Swarm says on which nodes of a Docker Swarm the load is made, and by how many.
+// Those that run the service aren't among them.
+type Swarm struct {
+	Agents     int    `yaml:"agents,omitempty" doc:"how many agents play the users, spread over the nodes; default 1. Of Locust it is generator.locust.workers"`
+	Constraint string `yaml:"constraint,omitempty" doc:"which nodes, as docker service create --constraint has it, such as node.labels.sweep==load; default: all but the one that runs the service, which never is among them"`
+	Image      string `yaml:"image,omitempty" doc:"an image of this version of sweep, which the nodes have or can pull; default sweep, as make image builds it"`
+}
+
+// AgentImage is the image of agents on other machines where a file names none.
+const AgentImage = "sweep"
 
 // Value is text of the file that may name environment variables, ${TOKEN}. It
 // is sent as it resolved, but recorded as it was written, so that what the

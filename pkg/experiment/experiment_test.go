@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		Price:     experiment.Price{CPUHour: 0.04048, GiBHour: 0.004445},
 	}
 	for _, objective := range []string{"", "objective: {}"} {
-		if diff := cmp.Diff(want, parse(t, minimal("request: {path: /}", objective)), cmpopts.IgnoreUnexported(experiment.Experiment{})); diff != "" {
+		if diff := cmp.Diff(want, parse(t, minimal("request: {path: /}", objective)), cmp.AllowUnexported(experiment.Placement{}), cmpopts.IgnoreUnexported(experiment.Experiment{})); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -110,6 +110,7 @@ func TestDigest(t *testing.T) {
 		{"port: 80", "port: 80, env: {}", true},
 		{"version: 1", "version: 1\nplacement: shared", true},
 		{"version: 1", "version: 1\nplacement: separate", false},
+		{"version: 1", "version: 1\nplacement: {swarm: {}}", false},
 		{"port: 80", "port: 81", false},
 		{"port: 80", "port: 80, env: {A: b}", false},
 		{"timeout: 5s", "timeout: 6s", false},

@@ -76,7 +76,7 @@ func TestFaults(t *testing.T) {
 
 // equal compares two experiments; what is empty may be nil.
 func equal(a, b *experiment.Experiment) string {
-	return cmp.Diff(a, b, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(experiment.Experiment{}, experiment.Feed{}))
+	return cmp.Diff(a, b, cmpopts.EquateEmpty(), cmp.AllowUnexported(experiment.Placement{}), cmpopts.IgnoreUnexported(experiment.Experiment{}, experiment.Feed{}))
 }
 
 // TestContract reads the example of the contract, which says everything that

@@ -35,6 +35,15 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// placements draws where service and generator run.
+func placements(t *rapid.T) *rapid.Generator[experiment.Placement] {
+	var apart experiment.Placement
+	if err := apart.UnmarshalText([]byte("separate")); err != nil {
+		t.Fatal(err)
+	}
+	return rapid.SampledFrom([]experiment.Placement{{}, apart})
+}
+
 // experiments draws experiments as Parse returns them: valid, with the
 // defaults filled in.
 func experiments() *rapid.Generator[*experiment.Experiment] {
@@ -73,7 +82,7 @@ func experiments() *rapid.Generator[*experiment.Experiment] {
 					Contains: text.Draw(t, "contains"),
 				},
 			},
-			Placement: rapid.SampledFrom([]string{"", "separate"}).Draw(t, "placement"),
+			Placement: placements(t).Draw(t, "placement"),
 
 			Matrix: matrices().Draw(t, "matrix"),
 			Users:  loads().Draw(t, "users"),

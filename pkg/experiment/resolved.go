@@ -59,6 +59,10 @@ func encode(v reflect.Value) any {
 		if x.Locust == nil {
 			return plain("native")
 		}
+	case Placement:
+		if x.separate {
+			return plain(separate)
+		}
 	}
 	switch v.Kind() {
 	case reflect.Pointer:

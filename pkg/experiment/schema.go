@@ -56,9 +56,11 @@ func Schema() ([]byte, error) {
 		}
 	}
 	maps.Copy(root.Definitions, scalars())
-	root.Definitions["Generator"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-		{Enum: []any{"native"}}, {Ref: "#/$defs/Variable"}, root.Definitions["Generator"],
-	}}
+	for name, words := range map[string][]any{"Generator": {"native"}, "Placement": {shared, separate}} {
+		root.Definitions[name] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+			{Enum: words}, {Ref: "#/$defs/Variable"}, root.Definitions[name],
+		}}
+	}
 	delete(root.Definitions, "Experiment") // it is the root
 	byLocust := within("generator", &jsonschema.Schema{Type: "object"})
 	byLocust.Required = []string{"generator"}

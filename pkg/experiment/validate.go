@@ -26,6 +26,7 @@ const (
 	maxName   = 64
 
 	maxWorkers = 100 // of Locust
+	maxAgents  = 100 // on other machines: so many were measured
 
 	minPrecision = 0.005 // under it a service's own unevenness decides
 	maxPrecision = 0.5
@@ -45,15 +46,15 @@ func (d *decoder) check(e *Experiment) {
 	d.checkAsked(e)
 	d.checkMatrix(e.Matrix)
 	d.checkSettings(e.Service, e.Matrix)
-	d.checkUsers(&e.Users, e.Generator.Locust != nil)
+	d.checkUsers(&e.Users, e.Generator.Locust != nil || e.Placement.Swarm != nil)
 	d.checkObjective(e)
 	d.checkSearch(&e.Search)
 	d.checkPrice(&e.Price)
-	if e.Placement != Separate {
-		e.Placement = "" // as where the file doesn't say: nothing has changed for runs that were made before it could
-	}
 	if e.Generator.Locust != nil {
 		d.checkLocust(e)
+	}
+	if e.Placement.Swarm != nil {
+		d.checkSwarm(e)
 	}
 }
 
@@ -184,6 +185,33 @@ func (d *decoder) checkLocust(e *Experiment) {
 		}
 		d.demand(q.Name == "p50" || q.Name == "p95", key, "asks for %s, but the page of a Locust master tells only p50 and p95 of what has just been", q.Name)
 	}
+}
+
+// checkSwarm checks what makes the load on other machines.
+func (d *decoder) checkSwarm(e *Experiment) {
+	const at = "placement.swarm"
+	s := e.Placement.Swarm
+	d.demand(!d.given(at+".constraint") || isConstraint(s.Constraint), at+".constraint", "%q is not a constraint; write one such as node.labels.sweep==load", s.Constraint)
+	d.demand(e.Users.From == FromNetwork, "users.from", "is %s, but from other machines the load comes over a network; write network", e.Users.From)
+	if l := e.Generator.Locust; l != nil {
+		d.demand(l.URL == "", at, "doesn't go with generator.locust.url: that cluster is where it is")
+		d.demand(!d.given(at+".agents"), at+".agents", "doesn't go with generator.locust: its workers are what is placed; write generator.locust.workers")
+		d.demand(!d.given(at+".image"), at+".image", "doesn't go with generator.locust: its workers are what is placed; write generator.locust.image")
+		return
+	}
+	otherwise(d, at+".agents", &s.Agents, 1)
+	d.demand(s.Agents >= 1 && s.Agents <= maxAgents, at+".agents", "is %d, but must be from 1 to %d", s.Agents, maxAgents)
+	otherwise(d, at+".image", &s.Image, AgentImage)
+	d.demand(s.Image != "", at+".image", "is empty")
+}
+
+// isConstraint reports whether text is a constraint as Swarm has them.
+func isConstraint(text string) bool {
+	key, value, ok := strings.Cut(text, "==")
+	if !ok {
+		key, value, ok = strings.Cut(text, "!=")
+	}
+	return ok && strings.TrimSpace(key) != "" && strings.TrimSpace(value) != ""
 }
 
 func (d *decoder) checkURL(path, text string) {
@@ -451,7 +479,9 @@ func unique[T comparable](d *decoder, path string, list []T) {
 	}
 }
 
-func (d *decoder) checkUsers(u *Users, locust bool) {
+// checkUsers checks the load. It is from outside where its generator can't be
+// inside the service's network namespace.
+func (d *decoder) checkUsers(u *Users, outside bool) {
 	d.checkTarget(u)
 	d.oneOf("users", false, "ramp", "stages", "stairs")
 	switch {
@@ -474,7 +504,7 @@ func (d *decoder) checkUsers(u *Users, locust bool) {
 	otherwise(d, "users.settle", &u.Settle, Duration(10*time.Second))
 	d.demand(u.Settle.Std() <= maxSettle, "users.settle", "is %s, but must be at most %s", u.Settle, Duration(maxSettle))
 	from := FromService
-	if locust {
+	if outside {
 		from = FromNetwork
 	}
 	otherwise(d, "users.from", &u.From, from)

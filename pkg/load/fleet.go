@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
 )
 
@@ -25,10 +26,15 @@ type Fleet struct {
 	// Attach starts the agents that are to load a target, or none, and returns
 	// their streams. Closing one ends its agent.
 	Attach func(ctx context.Context, t measure.Target) ([]io.ReadWriteCloser, error)
+	// Witness starts an agent in the service's network namespace, for agents that
+	// are on other machines than the service. It plays nobody: it sees how busy the
+	// service's host is, and what the kernel counts there. Nil: there is none.
+	Witness func(ctx context.Context, t measure.Target) (io.ReadWriteCloser, error)
 	// Plan returns what all of them are to do with a fresh start of the service.
 	Plan func(t measure.Target) Plan
 
-	agents []*session
+	agents    []*session
+	witnessed bool // the last of them is the witness
 }
 
 const (
@@ -45,9 +51,13 @@ func (f *Fleet) Await(ctx context.Context, t measure.Target) error {
 	}
 	plan := f.Plan(t)
 	frames, err := f.ask(ctx, plan.Ready.Within+silence, func(i int) order {
-		segment := plan
-		segment.Segment = Segment{Index: i, Of: len(f.agents)}
-		return order{Plan: &segment}
+		part := plan
+		if f.isWitness(i) {
+			part.Ramp, part.Inside = experiment.Ramp{{Hold: experiment.Duration(plan.Ramp.Length())}}, true
+		} else {
+			part.Segment = Segment{Index: i, Of: f.players()}
+		}
+		return order{Plan: &part}
 	})
 	if err != nil {
 		return err
@@ -80,7 +90,42 @@ func (f *Fleet) attach(ctx context.Context, t measure.Target) error {
 	for _, s := range streams {
 		f.agents = append(f.agents, &session{conn: s, decoder: json.NewDecoder(s)})
 	}
+	if f.Witness == nil || t.Container == "" {
+		return nil
+	}
+	s, err := f.Witness(ctx, t)
+	if err != nil {
+		return fmt.Errorf("starting the agent beside the service: %w", err)
+	}
+	f.agents, f.witnessed = append(f.agents, &session{conn: s, decoder: json.NewDecoder(s)}), true
 	return nil
+}
+
+// isWitness reports whether an agent plays nobody.
+func (f *Fleet) isWitness(i int) bool { return f.witnessed && i == len(f.agents)-1 }
+
+// players returns how many agents play users.
+func (f *Fleet) players() int {
+	if f.witnessed {
+		return len(f.agents) - 1
+	}
+	return len(f.agents)
+}
+
+// seenBy returns a report with what it says of the service's host: that is the
+// witness's to see, and nothing else is.
+func (f *Fleet) seenBy(i int, tick measure.Tick) measure.Tick {
+	for n := range tick.Windows {
+		w := &tick.Windows[n]
+		switch {
+		case !f.witnessed || w.Effort == nil:
+		case f.isWitness(i):
+			w.Effort = &measure.Effort{HostIdle: w.Effort.HostIdle, Steal: w.Effort.Steal}
+		default:
+			w.Effort.HostIdle, w.Effort.Steal = 1, 0
+		}
+	}
+	return tick
 }
 
 // Ceiling returns how many of the plan's requests a second the agents can make
@@ -224,7 +269,7 @@ func (f *Fleet) hear(ctx context.Context, i int, reports chan<- account) error {
 			return f.say(i, err)
 		}
 		select {
-		case reports <- account{agent: i, tick: tick, done: done}:
+		case reports <- account{agent: i, tick: f.seenBy(i, tick), done: done}:
 		case <-ctx.Done():
 			return nil
 		}
@@ -240,7 +285,10 @@ func (f *Fleet) say(i int, err error) error {
 	if !errors.As(err, &own) && !errors.Is(err, errTurn) {
 		err = fmt.Errorf("%w: %w", measure.ErrLost, err)
 	}
-	return fmt.Errorf("agent %d of %d: %w", i+1, len(f.agents), err)
+	if f.isWitness(i) {
+		return fmt.Errorf("the agent beside the service: %w", err)
+	}
+	return fmt.Errorf("agent %d of %d: %w", i+1, f.players(), err)
 }
 
 // Close ends the agents. It is safe to call at any time, and again.
@@ -251,6 +299,6 @@ func (f *Fleet) Close() error {
 		closing.Go(func() { errs[i] = a.close() })
 	}
 	closing.Wait()
-	f.agents = nil
+	f.agents, f.witnessed = nil, false
 	return errors.Join(errs...)
 }

@@ -32,7 +32,8 @@ type player struct {
 	mute    int           // says nothing more after so many seconds, 0: goes on
 	gone    int           // hangs up after so many seconds, 0: stays
 	unable  string        // why it can't do it
-	started time.Time     // when it began
+	effort  measure.Effort
+	started time.Time // when it began
 }
 
 // attach joins the players to a fleet.
@@ -103,6 +104,7 @@ func (p *player) second(plan Plan, second int) frame {
 	h := measure.NewHistogram(measure.Bucket{Value: time.Millisecond, Count: uint64(users)})
 	return frame{Tick: &measure.Tick{At: at, Windows: []measure.Window{{
 		Start: at - time.Second, Length: time.Second, Users: users, Sent: uint64(users), Done: uint64(users), Response: h,
+		Effort: &p.effort,
 	}}}}
 }
 
@@ -126,6 +128,31 @@ func muster(t *testing.T, players ...*player) (s measure.Series, took time.Durat
 		took = time.Since(began)
 	})
 	return s, took, err
+}
+
+// How busy the service's host is, only the witness can see; it plays nobody.
+func TestTheWitnessTellsOfTheServicesHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alone := attach(&player{effort: measure.Effort{CPU: 0.5, HostIdle: 0.3, Steal: 0.1}})
+		f := &Fleet{
+			Attach: attach(&player{effort: measure.Effort{CPU: 1, HostIdle: 0, Steal: 0.2}}, &player{effort: measure.Effort{CPU: 2, HostIdle: 1}}),
+			Witness: func(ctx context.Context, t measure.Target) (io.ReadWriteCloser, error) {
+				streams, err := alone(ctx, t)
+				return streams[0], err
+			},
+			Plan: func(measure.Target) Plan { return Plan{Ramp: experiment.Ramp{stage(10, 0, 3000)}} },
+		}
+		defer disband(t, f)
+		s := loaded(t, f, measure.Target{Container: "service"})
+		want := measure.Effort{CPU: 3, HostIdle: 0.3, Steal: 0.1}
+		if w := s.Last(); w.Users != 10 || w.Sent != 10 || *w.Effort != want {
+			t.Errorf("%d users, %d requests, effort %+v", w.Users, w.Sent, w.Effort)
+		}
+		called := &Fleet{agents: make([]*session, 3), witnessed: true}
+		if err := called.say(2, errTurn); err.Error() != "the agent beside the service: the load agent spoke out of turn" {
+			t.Errorf("of the witness it is said: %v", err)
+		}
+	})
 }
 
 // disband ends the agents, and waits, in virtual time, until those that slept

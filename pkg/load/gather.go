@@ -15,19 +15,19 @@ import (
 const unheard = 16 << 20
 
 // Gather waits at a relay's stdin and stdout until so many agents have come to
-// it, and returns their streams. Closing the last of them closes the relay. The
-// end of ctx, or an error, closes it, too.
+// it, and returns their streams. Closing the last of them closes the relay. After
+// an error, such as the end of ctx, it is the caller's to close.
 func Gather(ctx context.Context, relay io.ReadWriteCloser, agents int) ([]io.ReadWriteCloser, error) {
 	g := &gathering{relay: relay, out: pieces{out: relay}, left: agents, come: make(chan struct{})}
 	go g.hear(agents)
 	select {
 	case <-g.come:
 	case <-ctx.Done():
-		return nil, errors.Join(fmt.Errorf("%d of %d agents came: %w", len(g.all()), agents, context.Cause(ctx)), relay.Close())
+		return nil, fmt.Errorf("%d of %d agents came: %w", len(g.all()), agents, context.Cause(ctx))
 	}
 	streams := g.all()
 	if len(streams) < agents {
-		return nil, errors.Join(fmt.Errorf("%d of %d agents came: %w", len(streams), agents, g.why), relay.Close())
+		return nil, fmt.Errorf("%d of %d agents came: %w", len(streams), agents, g.why)
 	}
 	out := make([]io.ReadWriteCloser, 0, agents)
 	for _, s := range streams {

@@ -40,8 +40,9 @@ func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
 var errStranger = errors.New("the other end hasn't the run's key")
 
-// config returns the configuration of either end of a connection.
-func (k Key) config() (*tls.Config, error) {
+// config returns the configuration of either end of a connection between
+// programs of one build: what they say to one another has no other version.
+func (k Key) config(build string) (*tls.Config, error) {
 	private := ed25519.NewKeyFromSeed(k[:])
 	public := private.Public()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
@@ -55,6 +56,7 @@ func (k Key) config() (*tls.Config, error) {
 	}
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
+		NextProtos:             []string{"sweep " + build},
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: private}},
 		ClientAuth:             tls.RequireAnyClientCert,
 		InsecureSkipVerify:     true, // no authority is asked: the key itself is compared, below

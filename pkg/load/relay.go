@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,16 +24,18 @@ import (
 
 const (
 	shakeWithin = 10 * time.Second // how long two ends may take to prove themselves
-	writeWithin = 10 * time.Second // how long an agent may take nothing of what it is told
+	writeWithin = 2 * time.Second  // how long an agent may take nothing of what it is told: less than others may hear nothing meanwhile
 	joinWithin  = time.Minute      // how long an agent looks for its relay
 	joinEvery   = 200 * time.Millisecond
+
+	noProtocol = "tls: no application protocol" // the alert of RFC 7301, for which crypto/tls has no exported type
 )
 
 // Relay is the relay: it passes on what is said between sweep, on in and out,
-// and the agents that come to l with the run's key. It returns when in ends, and
-// closes l.
-func Relay(ctx context.Context, key Key, l net.Listener, in io.Reader, out io.Writer) error {
-	config, err := key.config()
+// and the agents of the same build that come to l with the run's key. It returns
+// when in ends, and closes l.
+func Relay(ctx context.Context, key Key, build string, l net.Listener, in io.Reader, out io.Writer) error {
+	config, err := key.config(build)
 	if err != nil {
 		return err
 	}
@@ -140,10 +143,10 @@ func (r *relay) obey(in io.Reader) error {
 	}
 }
 
-// Join is an agent that comes to the relay at address (host:port) with the run's
-// key, and is then told what to do there; see [Serve].
-func Join(ctx context.Context, key Key, address string) error {
-	config, err := key.config()
+// Join is an agent that comes to the relay at address (host:port), which must be
+// of the same build, with the run's key, and is then told what to do there; see [Serve].
+func Join(ctx context.Context, key Key, build, address string) error {
+	config, err := key.config(build)
 	if err != nil {
 		return err
 	}
@@ -161,8 +164,11 @@ func findRelay(ctx context.Context, config *tls.Config, address string) (net.Con
 	defer cancel()
 	for {
 		conn, err := dialRelay(ctx, config, address)
-		if err == nil {
+		switch {
+		case err == nil:
 			return conn, nil
+		case strings.Contains(err.Error(), noProtocol):
+			return nil, fmt.Errorf("the relay at %s is of another build of sweep than this %q; give the machines that make the load an image of the same", address, config.NextProtos[0])
 		}
 		select {
 		case <-time.After(joinEvery):

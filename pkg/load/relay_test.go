@@ -19,6 +19,8 @@ import (
 	"sweep/pkg/measure"
 )
 
+const build = "v1"
+
 // relayed starts a relay in this process and agents that come to it with these
 // keys. Its own is the first.
 func relayed(t *testing.T, keys ...Key) (relay io.ReadWriteCloser, joined []chan error) {
@@ -31,7 +33,7 @@ func relayed(t *testing.T, keys ...Key) (relay io.ReadWriteCloser, joined []chan
 	outR, outW := io.Pipe()
 	over := make(chan error, 1)
 	go func() {
-		err := Relay(t.Context(), keys[0], l, inR, outW)
+		err := Relay(t.Context(), keys[0], build, l, inR, outW)
 		outW.CloseWithError(err)
 		over <- err
 	}()
@@ -39,7 +41,7 @@ func relayed(t *testing.T, keys ...Key) (relay io.ReadWriteCloser, joined []chan
 	for _, key := range keys {
 		ended := make(chan error, 1)
 		joined = append(joined, ended)
-		go func() { ended <- Join(ctx, key, l.Addr().String()) }()
+		go func() { ended <- Join(ctx, key, build, l.Addr().String()) }()
 	}
 	t.Cleanup(func() { // whatever the test did with them
 		inW.Close()
@@ -104,13 +106,29 @@ func TestAStrangerIsNoAgentAndNoRelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	go Relay(t.Context(), other, l, blocked(t), io.Discard)
-	config, err := ours.config()
+	go Relay(t.Context(), other, build, l, blocked(t), io.Discard)
+	config, err := ours.config(build)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := dialRelay(t.Context(), config, l.Addr().String()); !errors.Is(err, errStranger) {
 		t.Errorf("a relay with another key: %v", err)
+	}
+}
+
+// An image of another build on a machine that makes load would say what this one
+// can't read: it is told so, and doesn't try again.
+func TestAnAgentOfAnotherBuildIsTurnedAway(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	key := NewKey()
+	go Relay(t.Context(), key, build, l, blocked(t), io.Discard)
+	err = Join(t.Context(), key, "v2", l.Addr().String())
+	if err == nil || !strings.Contains(err.Error(), `is of another build of sweep than this "sweep v2"`) {
+		t.Errorf("joining a relay of another build: %v", err)
 	}
 }
 
@@ -192,10 +210,10 @@ func BenchmarkRelay(b *testing.B) {
 	}
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	go func() { outW.CloseWithError(Relay(b.Context(), key, l, inR, outW)) }()
+	go func() { outW.CloseWithError(Relay(b.Context(), key, build, l, inR, outW)) }()
 	relay := pipes{Reader: outR, Writer: inW, close: func() error { return errors.Join(inW.Close(), outR.Close()) }}
 	defer relay.Close()
-	config, err := key.config()
+	config, err := key.config(build)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -28,8 +28,8 @@ import (
 //
 // All of them may come again. The end of stdin is the end of the master.
 
-// Address is where workers find their master.
-const Address = "127.0.0.1:5557"
+// Port is where workers find their master.
+const Port = "5557"
 
 // order is a line to the master.
 type order struct {

@@ -99,6 +99,18 @@ func (b Blueprint) With(env, labels map[string]string) Blueprint {
 	return b
 }
 
+// Joining returns b in one network more. Instead of the engine's default network
+// it is in that alone; with the network of the host or of another container an
+// engine refuses it.
+func (b Blueprint) Joining(network string) Blueprint {
+	b = b.clone()
+	if len(b.Networks) == 0 && (b.Host.NetworkMode == "" || b.Host.NetworkMode.IsDefault() || b.Host.NetworkMode.IsBridge()) {
+		b.Host.NetworkMode = container.NetworkMode(network)
+	}
+	b.Networks = append(b.Networks, Network{Name: network})
+	return b
+}
+
 // Digest returns a short name, in hexadecimal, of the whole blueprint. It tells
 // nothing of what is in it, such as secrets of the environment.
 func (b Blueprint) Digest() string {

@@ -1,0 +1,370 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+const (
+	placeWithin  = 5 * time.Minute // nodes may have an image to pull
+	placeLooks   = 200 * time.Millisecond
+	unplaced     = 5 * time.Second // how long a Swarm may find no node for a task: it may only just have lost one
+	letsGoWithin = 10 * time.Second
+	letsGoLooks  = 100 * time.Millisecond
+)
+
+// Swarm is other machines for workers: nodes of the Docker Swarm of which the
+// engine is a manager, and an overlay network that they share with the
+// containers of this engine. The engine's own node isn't among them: what runs
+// there is the service, whose limits Swarm couldn't set, since it can't switch
+// swap off.
+//
+// A crew's workers are one Swarm service, whose tasks aren't started again: a
+// worker that ends has ended.
+type Swarm struct {
+	engine     *Engine
+	owner      Owner
+	constraint string
+	network    string
+}
+
+// Swarm makes the network of a run's workers, on nodes to which a constraint
+// applies in the words of docker's, or on any where it is empty. The engine has to
+// be a manager.
+func (e *Engine) Swarm(ctx context.Context, owner Owner, constraint string) (*Swarm, error) {
+	switch node := e.info.Swarm; {
+	case node.LocalNodeState != swarm.LocalNodeStateActive:
+		return nil, fmt.Errorf("the engine at %s is in no Docker Swarm; `docker swarm init` makes one, and `docker swarm join` adds the machines that make the load", e.Endpoint())
+	case !node.ControlAvailable:
+		return nil, fmt.Errorf("the engine at %s is a worker of its Docker Swarm, and only a manager can place the load; run the service on a manager, or make this node one by `docker node promote %s`", e.Endpoint(), node.NodeID)
+	}
+	s := &Swarm{engine: e, owner: owner, constraint: constraint, network: owner.name("load")}
+	ctx, cancel := cleanup(ctx) // the engine would make it though nobody waited any more
+	defer cancel()
+	options := network.CreateOptions{Driver: "overlay", Attachable: true, Labels: owner.labels(roleNetwork)}
+	if _, err := e.docker.NetworkCreate(ctx, s.network, options); err != nil {
+		return nil, fmt.Errorf("make the overlay network %s: %w", s.network, err)
+	}
+	return s, nil
+}
+
+// Remove removes the network. All that was on it must be gone before. Of a nil
+// Swarm there is nothing to remove.
+func (s *Swarm) Remove(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	if err := s.engine.removeNetwork(ctx, s.network); err != nil {
+		return fmt.Errorf("remove network %s: %w", s.network, err)
+	}
+	return nil
+}
+
+// placed are workers on other nodes.
+type placed struct {
+	swarm   *Swarm
+	service string // "": none
+	configs []string
+}
+
+// errNodeLost is that a node went away which had been given a task.
+var errNodeLost = errors.New("its node is down")
+
+// place starts n workers and returns once all run. A node that goes away
+// meanwhile is no reason to give up: the workers are placed anew.
+func (s *Swarm) place(ctx context.Context, w Worker, command []string, files int64, n int) (*placed, error) {
+	ctx, cancel := context.WithTimeout(ctx, placeWithin)
+	defer cancel()
+	for {
+		p, err := s.start(ctx, w, command, files, n)
+		if err == nil {
+			err = p.await(ctx, n)
+		}
+		if err == nil {
+			return p, nil
+		}
+		said := p.said(context.WithoutCancel(ctx))
+		leaving, cancel := cleanup(ctx)
+		dismissErr := p.dismiss(leaving)
+		cancel()
+		if !errors.Is(err, errNodeLost) || dismissErr != nil {
+			return &placed{swarm: s}, errors.Join(fmt.Errorf("place %s on other nodes: %w%s", w.Image.Ref, err, after("; it said: ", said)), dismissErr)
+		}
+	}
+}
+
+// after returns what was said after words, nothing where nothing was.
+func after(words, said string) string {
+	if said = strings.TrimSpace(said); said == "" {
+		return ""
+	}
+	return words + said
+}
+
+// start makes a service of n workers. What it returns with an error is what
+// had been made.
+func (s *Swarm) start(ctx context.Context, w Worker, command []string, files int64, n int) (*placed, error) {
+	p := &placed{swarm: s}
+	ctx, cancel := cleanup(ctx) // the engine would make it though nobody waited any more
+	defer cancel()
+	spec := s.spec(w, command, files, n)
+	for _, name := range slices.Sorted(maps.Keys(w.Files)) {
+		config := swarm.ConfigSpec{Annotations: swarm.Annotations{Name: s.called(name), Labels: s.owner.labels(roleAgent)}, Data: w.Files[name]}
+		made, err := s.engine.docker.ConfigCreate(ctx, config)
+		if err != nil {
+			return p, fmt.Errorf("give the Swarm the file %s: %w", name, err)
+		}
+		p.configs = append(p.configs, made.ID)
+		spec.TaskTemplate.ContainerSpec.Configs = append(spec.TaskTemplate.ContainerSpec.Configs, &swarm.ConfigReference{
+			ConfigID: made.ID, ConfigName: config.Name,
+			File: &swarm.ConfigReferenceFileTarget{Name: path.Join(crewFiles, name), UID: "0", GID: "0", Mode: 0o444},
+		})
+	}
+	named, err := reference.ParseDockerRef(w.Image.Ref)
+	if err != nil {
+		return p, fmt.Errorf("%q isn't an image's name: %w", w.Image.Ref, err)
+	}
+	login := loginFor(named)
+	auth, err := login.header()
+	if err != nil {
+		return p, fmt.Errorf("encode the credentials in %s: %w", login.place, err)
+	}
+	made, err := s.engine.docker.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: auth})
+	if err != nil {
+		return p, fmt.Errorf("make a service: %w", err)
+	}
+	p.service = made.ID
+	return p, nil
+}
+
+// called returns the name of a part of what the run makes, fit for a Swarm: of
+// letters, digits and hyphens, and at most 63 of them. What tells whose it is are
+// its labels.
+func (s *Swarm) called(part string) string {
+	const most = 63
+	name := strings.Trim(strings.NewReplacer(".", "-", "_", "-").Replace(s.owner.name(part)), "-")
+	return strings.Trim(name[max(0, len(name)-most):], "-")
+}
+
+// spec returns what the workers' service is made from.
+func (s *Swarm) spec(w Worker, command []string, files int64, n int) swarm.ServiceSpec {
+	labels := s.owner.labels(roleAgent)
+	c := &swarm.ContainerSpec{
+		Image: w.Image.Ref, Labels: labels, Args: command,
+		CapabilityDrop: []string{"ALL"},
+		// As an agent on a network has it; see [Agent.Attach].
+		Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "1024 65535"},
+	}
+	if len(w.Image.Digests) > 0 {
+		c.Image = w.Image.Digests[0] // the same on all nodes
+	}
+	if len(w.Files) > 0 {
+		c.Dir = crewFiles
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.Env)) {
+		c.Env = append(c.Env, name+"="+w.Env[name])
+	}
+	if files > 0 {
+		c.Ulimits = []*container.Ulimit{{Name: "nofile", Soft: files, Hard: files}}
+	}
+	where := []string{"node.id!=" + s.engine.info.Swarm.NodeID}
+	if s.constraint != "" {
+		where = append(where, s.constraint)
+	}
+	return swarm.ServiceSpec{
+		Annotations: swarm.Annotations{Name: s.called("workers"), Labels: labels},
+		TaskTemplate: swarm.TaskSpec{
+			ContainerSpec: c,
+			RestartPolicy: &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionNone},
+			Placement:     &swarm.Placement{Constraints: where},
+			Networks:      []swarm.NetworkAttachmentConfig{{Target: s.network}},
+			LogDriver:     &swarm.Driver{Name: "json-file", Options: map[string]string{"max-size": "2m"}},
+		},
+		Mode:         swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: new(uint64(n))}},
+		EndpointSpec: &swarm.EndpointSpec{Mode: swarm.ResolutionModeDNSRR}, // nobody asks for them by a name
+	}
+}
+
+// await waits until n workers run. It returns errNodeLost where one of them can't
+// any more for that its node has gone.
+func (p *placed) await(ctx context.Context, n int) error {
+	began := time.Now()
+	for {
+		tasks, err := p.tasks(ctx)
+		if err != nil {
+			return err
+		}
+		running := 0
+		for _, t := range tasks {
+			why := lame(t)
+			switch {
+			case t.Status.State == swarm.TaskStateRunning:
+				running++
+			case why != nil && (t.Status.State != swarm.TaskStatePending || time.Since(began) > unplaced):
+				return why
+			}
+		}
+		if running >= n {
+			return nil
+		}
+		if err := p.lostNode(ctx, tasks); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(placeLooks):
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d run: %w", running, n, context.Cause(ctx))
+		}
+	}
+}
+
+// lame returns why a task doesn't run and won't, nil where it may yet. A task
+// that waits for a node has a reason, too, but may find one.
+func lame(t swarm.Task) error {
+	switch t.Status.State {
+	case swarm.TaskStatePending, swarm.TaskStateFailed, swarm.TaskStateRejected, swarm.TaskStateComplete, swarm.TaskStateShutdown, swarm.TaskStateOrphaned:
+	default:
+		return nil
+	}
+	why := t.Status.Err
+	switch {
+	case why == "" && t.Status.State == swarm.TaskStatePending:
+		return nil
+	case strings.Contains(why, "No such image"):
+		return errors.New(why + "; load it there, or name an image that the nodes can pull")
+	case strings.Contains(why, "no suitable node"):
+		return errors.New(why + "; `docker node ls` lists the nodes: the one that runs the service isn't used, nor those to which the constraint doesn't apply")
+	case why == "":
+		why = "a worker ended at once: " + string(t.Status.State)
+	}
+	return errors.New(why)
+}
+
+// lostNode returns errNodeLost where a task that doesn't run yet was given to a
+// node that has gone since.
+func (p *placed) lostNode(ctx context.Context, tasks []swarm.Task) error {
+	nodes, err := p.swarm.engine.docker.NodeList(ctx, swarm.NodeListOptions{})
+	if err != nil {
+		return fmt.Errorf("list the nodes: %w", err)
+	}
+	for _, t := range tasks {
+		for _, n := range nodes {
+			if n.ID == t.NodeID && n.Status.State == swarm.NodeStateDown {
+				return errNodeLost
+			}
+		}
+	}
+	return nil
+}
+
+func (p *placed) tasks(ctx context.Context) ([]swarm.Task, error) {
+	tasks, err := p.swarm.engine.docker.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", p.service))})
+	if err != nil {
+		return nil, fmt.Errorf("list the workers: %w", err)
+	}
+	return tasks, nil
+}
+
+// said returns the last that the workers wrote, of those whose nodes tell.
+func (p *placed) said(ctx context.Context) string {
+	if p.service == "" {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, usageWithin)
+	defer cancel()
+	stream, err := p.swarm.engine.docker.ServiceLogs(ctx, p.service, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: workerLines})
+	if err != nil {
+		return err.Error()
+	}
+	defer stream.Close()
+	last := tail{limit: logBytes}
+	_, _ = stdcopy.StdCopy(&last, &last, stream) // a node that is gone cuts it off
+	return last.String()
+}
+
+// dismiss removes the service, and so tells its tasks to go.
+func (p *placed) dismiss(ctx context.Context) error {
+	var err error
+	if p.service != "" {
+		err = gone(p.swarm.engine.docker.ServiceRemove(ctx, p.service))
+	}
+	for _, id := range p.configs {
+		err = errors.Join(err, gone(p.swarm.engine.docker.ConfigRemove(ctx, id)))
+	}
+	if err != nil {
+		return fmt.Errorf("remove the workers: %w", err)
+	}
+	return nil
+}
+
+// gone returns err unless it says that what was to be removed isn't there.
+func gone(err error) error {
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// addressIn returns the address of a running container in a network.
+func (e *Engine) addressIn(ctx context.Context, id, name string) (string, error) {
+	c, err := e.docker.ContainerInspect(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("find the address of container %.12s: %w", id, err)
+	}
+	if n := c.NetworkSettings.Networks[name]; n != nil && n.IPAddress != "" {
+		return n.IPAddress, nil
+	}
+	return "", fmt.Errorf("container %.12s has no address in network %s", id, name)
+}
+
+// cleanSwarm removes services, and then the configurations that they had.
+func (e *Engine) cleanSwarm(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
+	if !e.info.Swarm.ControlAvailable {
+		return nil, nil
+	}
+	services, err := e.docker.ServiceList(ctx, swarm.ServiceListOptions{Filters: ours()})
+	if err != nil {
+		return nil, fmt.Errorf("list sweep's services: %w", err)
+	}
+	for _, s := range services {
+		if !orphan(ownerOf(s.Spec.Labels)) {
+			continue
+		}
+		if removeErr := gone(e.docker.ServiceRemove(ctx, s.ID)); removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove service %s: %w", s.Spec.Name, removeErr))
+			continue
+		}
+		did = append(did, "removed service "+s.Spec.Name)
+	}
+	configs, listErr := e.docker.ConfigList(ctx, swarm.ConfigListOptions{Filters: ours()})
+	if listErr != nil {
+		return did, errors.Join(err, fmt.Errorf("list sweep's configurations: %w", listErr))
+	}
+	for _, c := range configs {
+		if !orphan(ownerOf(c.Spec.Labels)) {
+			continue
+		}
+		if removeErr := gone(e.docker.ConfigRemove(ctx, c.ID)); removeErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove configuration %s: %w", c.Spec.Name, removeErr))
+			continue
+		}
+		did = append(did, "removed configuration "+c.Spec.Name)
+	}
+	return did, err
+}
