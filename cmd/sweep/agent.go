@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -44,6 +46,25 @@ func agentVerb(c console) *cli.Command {
 	}
 }
 
+// build tells this program from those that may not say the same: by its version
+// where that is a release's, and else by its very content.
+func build() string {
+	v := version()
+	if strings.HasPrefix(v, "v") && !strings.Contains(v, "+") {
+		return v
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return v
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		return v
+	}
+	sum := sha256.Sum256(program)
+	return fmt.Sprintf("%s %x", v, sum[:6])
+}
+
 // elsewhere is a relay that listens, or an agent that joins one.
 func elsewhere(ctx context.Context, c console, relay, join, secret string) error {
 	key, err := load.ParseKey(secret)
@@ -51,11 +72,11 @@ func elsewhere(ctx context.Context, c console, relay, join, secret string) error
 		return usagef("%s: %v", keyVariable, err)
 	}
 	if join != "" {
-		return load.Join(ctx, key, version(), join) //nolint:wrapcheck // says which relay
+		return load.Join(ctx, key, build(), join) //nolint:wrapcheck // says which relay
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", relay)
 	if err != nil {
 		return fmt.Errorf("listening for agents: %w", err)
 	}
-	return load.Relay(ctx, key, version(), l, c.in, c.out) //nolint:wrapcheck // says that it is the relay
+	return load.Relay(ctx, key, build(), l, c.in, c.out) //nolint:wrapcheck // says that it is the relay
 }

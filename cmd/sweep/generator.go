@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"sweep/pkg/engine"
@@ -34,7 +35,7 @@ func generatorOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engi
 
 const (
 	relayPort    = "7077"
-	gatherWithin = 30 * time.Second // from when all agents run
+	gatherWithin = 2 * time.Minute // from when all agents run: nodes that have just joined their Swarm find one another within half a minute
 )
 
 // swarmOf returns the machines that make the load, nil where it is this one.
@@ -74,6 +75,11 @@ func attachFleet(ctx context.Context, s *experiment.Swarm, agent *engine.Agent, 
 	}
 	coming, cancel := context.WithTimeout(ctx, gatherWithin)
 	defer cancel()
+	coming, giveUp := context.WithCancelCause(coming)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer giveUp(nil)
+	watching.Go(func() { giveUp(crew.Watch(coming)) })
 	streams, err := load.Gather(coming, crew, s.Agents)
 	if err != nil {
 		said := strings.TrimSpace(crew.Said(context.WithoutCancel(ctx)))

@@ -22,6 +22,7 @@ const (
 	answerWithin = time.Minute
 	answerBytes  = 1 << 20
 	workerLines  = "20" // of each, where a crew can't be had
+	watchEvery   = time.Second
 	// crewFiles is where a worker's files are, in its container.
 	crewFiles = "/mnt/sweep"
 )
@@ -80,6 +81,8 @@ type Crew struct {
 
 // workers are what makes a crew's load.
 type workers interface {
+	// ended returns why one of them doesn't run any more, nil while all do.
+	ended(ctx context.Context) error
 	// said returns the last that they wrote, of all of them together.
 	said(ctx context.Context) string
 	// dismiss ends and removes them.
@@ -130,6 +133,21 @@ func (c *Crew) Close() error {
 	return c.closed
 }
 
+// Watch returns why a worker doesn't run any more, as soon as one doesn't, or nil
+// at the end of ctx.
+func (c *Crew) Watch(ctx context.Context) error {
+	for {
+		if err := c.workers.ended(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-time.After(watchEvery):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // Said returns the last that the workers wrote, of all of them together.
 func (c *Crew) Said(ctx context.Context) string { return c.workers.said(ctx) }
 
@@ -158,6 +176,19 @@ func (a *Agent) hireAll(ctx context.Context, w Worker, agent string, n int) (*hi
 		}
 	}
 	return h, nil
+}
+
+func (h *hired) ended(ctx context.Context) error {
+	for i, id := range h.ids {
+		c, err := h.engine.docker.ContainerInspect(ctx, id)
+		switch {
+		case err != nil:
+			return fmt.Errorf("look at worker %d: %w", i+1, err)
+		case dead(c.State):
+			return fmt.Errorf("worker %d ended with exit code %d", i+1, c.State.ExitCode)
+		}
+	}
+	return nil
 }
 
 func (h *hired) dismiss(ctx context.Context) (err error) {

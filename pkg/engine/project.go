@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -489,23 +490,24 @@ func (e *Engine) cleanNetworks(ctx context.Context, orphan func(Owner) bool) (di
 	return did, err
 }
 
-// removeNetwork removes a network. One that doesn't exist is no error. A Swarm
-// lets go of the tasks and containers on it a moment after they have gone.
+// removeNetwork removes a network and returns once it is gone. One that doesn't
+// exist is no error. A Swarm takes a moment to let go of the tasks on it, and
+// another to forget it.
 func (e *Engine) removeNetwork(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, letsGoWithin)
 	defer cancel()
 	for {
 		err := e.docker.NetworkRemove(ctx, id)
-		if err == nil || errdefs.IsNotFound(err) {
+		switch {
+		case errdefs.IsNotFound(err), err != nil && strings.Contains(err.Error(), "not found"): // a Swarm's has another status
 			return nil
-		}
-		if !strings.Contains(err.Error(), "in use") {
+		case err != nil && !strings.Contains(err.Error(), "in use"):
 			return err //nolint:wrapcheck // the caller does
 		}
 		select {
 		case <-time.After(letsGoLooks):
 		case <-ctx.Done():
-			return err //nolint:wrapcheck // likewise
+			return cmp.Or(err, ctx.Err())
 		}
 	}
 }

@@ -234,6 +234,20 @@ func (p *placed) await(ctx context.Context, n int) error {
 	}
 }
 
+// ended returns why one of them doesn't run any more.
+func (p *placed) ended(ctx context.Context) error {
+	tasks, err := p.tasks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		if why := lame(t); why != nil {
+			return why
+		}
+	}
+	return p.lostNode(ctx, tasks)
+}
+
 // lame returns why a task doesn't run and won't, nil where it may yet. A task
 // that waits for a node has a reason, too, but may find one.
 func lame(t swarm.Task) error {
@@ -251,9 +265,9 @@ func lame(t swarm.Task) error {
 	case strings.Contains(why, "no suitable node"):
 		return errors.New(why + "; `docker node ls` lists the nodes: the one that runs the service isn't used, nor those to which the constraint doesn't apply")
 	case why == "":
-		why = "a worker ended at once: " + string(t.Status.State)
+		why = string(t.Status.State)
 	}
-	return errors.New(why)
+	return fmt.Errorf("a worker ended: %s", why)
 }
 
 // lostNode returns errNodeLost where a task that doesn't run yet was given to a

@@ -25,7 +25,7 @@ import (
 const (
 	shakeWithin = 10 * time.Second // how long two ends may take to prove themselves
 	writeWithin = 2 * time.Second  // how long an agent may take nothing of what it is told: less than others may hear nothing meanwhile
-	joinWithin  = time.Minute      // how long an agent looks for its relay
+	joinWithin  = 2 * time.Minute  // how long an agent looks for its relay
 	joinEvery   = 200 * time.Millisecond
 
 	noProtocol = "tls: no application protocol" // the alert of RFC 7301, for which crypto/tls has no exported type
