@@ -206,7 +206,7 @@ const mostLost = 3
 // seen until then decides nothing, as not all of it was seen.
 func (r *trialRun) complete(ctx context.Context) (measure.Result, error) {
 	var lost []string
-	for {
+	for afresh := r.progress; ; r.progress = afresh {
 		result, err := r.run(ctx)
 		if !errors.Is(err, measure.ErrLost) || ctx.Err() != nil {
 			result.Warnings = append(lost, result.Warnings...)

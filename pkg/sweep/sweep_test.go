@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -283,7 +284,15 @@ func TestATrialWhoseLoadIsLostIsRunAgainAndSaysSo(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, kept := newModel(), memory{}
 			m.losses = losses
-			err := runAll(t, t.Context(), m, kept, ignore)
+			var left []time.Duration // as each start of the first trial begins
+			err := runAll(t, t.Context(), m, kept, func(p sweep.Progress) {
+				if p.Number == 1 && p.Phase == sweep.Starting {
+					left = append(left, p.TimeLeft)
+				}
+			})
+			if len(slices.Compact(left)) != 1 {
+				t.Errorf("lost %d times: it takes %v", losses, left)
+			}
 			if !again {
 				if !errors.Is(err, measure.ErrLost) || len(kept) != 0 || m.closed != losses {
 					t.Errorf("lost %d times: %v, %d recorded, closed %d times", losses, err, len(kept), m.closed)
