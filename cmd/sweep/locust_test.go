@@ -132,20 +132,26 @@ func (b *bench) start(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestALostWorkerIsTheGeneratorsFault(t *testing.T) {
-	b := newLocustBench(t, users, "RAMP=30s")
-	cmd, said := b.command(nil, "run", "small.yaml"), &output{}
+// loading starts the sweep, and returns once there is load.
+func (b *bench) loading() (cmd *exec.Cmd, said *output) {
+	b.t.Helper()
+	cmd, said = b.command(nil, "run", "small.yaml"), &output{}
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	workers := b.workers(2)
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(said.String(), "req/s"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("no load after a minute:\n%s", said)
+			b.t.Fatalf("no load after a minute:\n%s", said)
 		}
 	}
-	docker(t, "kill", workers[0])
+	return cmd, said
+}
+
+func TestALostWorkerIsTheGeneratorsFault(t *testing.T) {
+	b := newLocustBench(t, users, "RAMP=30s")
+	cmd, said := b.loading()
+	docker(t, "kill", b.workers(2)[0])
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
