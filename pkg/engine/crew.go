@@ -93,7 +93,18 @@ type workers interface {
 // comes from, as Attach does, and n workers: in its network namespace, or, where
 // the agent has a Swarm, as tasks there. They outlive ctx, and the target; the
 // end of the agent is theirs.
-func (a *Agent) AttachCrew(ctx context.Context, t measure.Target, command []string, w Worker, n int) (_ *Crew, err error) {
+func (a *Agent) AttachCrew(ctx context.Context, t measure.Target, command []string, w Worker, n int) (*Crew, error) {
+	for {
+		c, err := a.attachCrew(ctx, t, command, w, n)
+		if !errors.Is(err, errNodeLost) || ctx.Err() != nil {
+			return c, err
+		}
+		// Its workers were given to a node that is down. Those on other nodes may
+		// have come to the agent before they were told to go, so that it goes, too.
+	}
+}
+
+func (a *Agent) attachCrew(ctx context.Context, t measure.Target, command []string, w Worker, n int) (_ *Crew, err error) {
 	master := *a
 	master.command, master.env, master.called = command, w.Env, "master"
 	if a.Swarm != nil {

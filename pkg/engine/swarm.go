@@ -86,27 +86,20 @@ type placed struct {
 // errNodeLost is that a node went away which had been given a task.
 var errNodeLost = errors.New("its node is down")
 
-// place starts n workers and returns once all run. A node that goes away
-// meanwhile is no reason to give up: the workers are placed anew.
+// place starts n workers and returns once all run, or errNodeLost where one can't
+// for that its node went away. What it returns with an error is what has still
+// to be dismissed.
 func (s *Swarm) place(ctx context.Context, w Worker, command []string, files int64, n int) (*placed, error) {
 	ctx, cancel := context.WithTimeout(ctx, placeWithin)
 	defer cancel()
-	for {
-		p, err := s.start(ctx, w, command, files, n)
-		if err == nil {
-			err = p.await(ctx, n)
-		}
-		if err == nil {
-			return p, nil
-		}
-		said := p.said(context.WithoutCancel(ctx))
-		leaving, cancel := cleanup(ctx)
-		dismissErr := p.dismiss(leaving)
-		cancel()
-		if !errors.Is(err, errNodeLost) || dismissErr != nil {
-			return &placed{swarm: s}, errors.Join(fmt.Errorf("place %s on other nodes: %w%s", w.Image.Ref, err, after("; it said: ", said)), dismissErr)
-		}
+	p, err := s.start(ctx, w, command, files, n)
+	if err == nil {
+		err = p.await(ctx, n)
 	}
+	if err != nil {
+		return p, fmt.Errorf("place %s on other nodes: %w%s", w.Image.Ref, err, after("; it said: ", p.said(context.WithoutCancel(ctx))))
+	}
+	return p, nil
 }
 
 // after returns what was said after words, nothing where nothing was.

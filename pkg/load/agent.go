@@ -123,6 +123,9 @@ func serve(ctx context.Context, orders <-chan order, out *sender) error {
 		if first.Plan.Segment.Of > 1 { // who merges many is spared what can be merged here
 			tick = measure.Together(tick)
 		}
+		if err != nil && ctx.Err() != nil { // it is told to go: that is no more its fault than the service's
+			return err
+		}
 		if sent := out.send(failed(frame{Tick: &tick}, err)); sent != nil || err != nil {
 			return sent
 		}
