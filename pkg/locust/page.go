@@ -264,7 +264,7 @@ func (r report) mostly() measure.Class {
 		return measure.BadContent
 	}
 	most := slices.MaxFunc(r.Errors, func(a, b failure) int { return cmp.Compare(a.Occurrences, b.Occurrences) })
-	class, _ := classify(most.Error)
+	class, _ := classify(unescaped(most.Error))
 	return class
 }
 

@@ -50,9 +50,9 @@ func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 const (
-	tellsOld = `"user_count": 20, "stats": [{"current_rps": 7}, {"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "timed out", "occurrences": 3}],
+	tellsOld = `"user_count": 20, "stats": [{"current_rps": 7}, {"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "&quot;timeout(&#x27;timed out&#x27;)&quot;", "occurrences": 3}],
 		"current_response_time_percentile_50": 30, "current_response_time_percentile_95": 120, "workers": [{"state": "running", "cpu_usage": 95.5, "memory_usage": 7}]`
-	tellsNew = `"user_count": 20, "stats": [{"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "timed out", "occurrences": 3}],
+	tellsNew = `"user_count": 20, "stats": [{"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "timeout(&#x27;timed out&#x27;)", "occurrences": 3}],
 		"current_response_time_percentiles": {"response_time_percentile_0.5": 30, "response_time_percentile_0.95": 120}, "workers": [{"state": "running", "cpu_usage": 95.5, "memory_usage": 7}]`
 )
 

@@ -75,32 +75,6 @@ func TestASecondIsWhatAllWorkersToldOfIt(t *testing.T) {
 	}
 }
 
-func TestFailuresAreKnownByTheirWords(t *testing.T) {
-	for text, want := range map[string]struct {
-		class  measure.Class
-		status int
-	}{
-		"ConnectionRefusedError(111, 'Connection refused')":                   {measure.Refused, 0},
-		"ConnectionResetError(104, 'Connection reset by peer')":               {measure.Reset, 0},
-		"RemoteDisconnected('Remote end closed connection without response')": {measure.Reset, 0},
-		"timeout('timed out')": {measure.Timeout, 0},
-		"ReadTimeout(ReadTimeoutError(\"HTTPConnectionPool(host='x', port=1)\"))":                                      {measure.Timeout, 0},
-		"OSError(99, 'Cannot assign requested address')":                                                               {measure.Own, 0},
-		"ConnectionError(MaxRetryError(\"... [Errno 24] Too many open files\"))":                                       {measure.Own, 0},
-		"HTTPError('503 Server Error: Service Unavailable for url: /predict')":                                         {measure.BadStatus, 503},
-		"HTTPError('504 Server Error: Gateway Timeout for url: /predict')":                                             {measure.BadStatus, 504},
-		"HTTPError('404 Client Error: Not Found for url: /predict')":                                                   {measure.BadStatus, 404},
-		"BadStatusCode('http://10.0.0.2:8000/predict', code=500)":                                                      {measure.BadStatus, 500},
-		"CatchResponseError('Got wrong response')":                                                                     {measure.BadContent, 0},
-		"HTTPParseError('Invalid response')":                                                                           {measure.Protocol, 0},
-		"ConnectionError(MaxRetryError(\"HTTPConnectionPool(host='api', port=8000): Max retries exceeded with url\"))": {measure.Refused, 0},
-	} {
-		if class, status := classify(text); class != want.class || status != want.status {
-			t.Errorf("%s: %s, %d", text, class, status)
-		}
-	}
-}
-
 func TestTheCrowdDependsOnNothingButItsNumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var classes []Class
