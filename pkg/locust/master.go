@@ -122,7 +122,7 @@ func (m *master) hear(h heard, now time.Time) *statistics {
 		err = io.EOF
 	case h.kind == statsKind:
 		var s statistics
-		if err = h.read(&s); err == nil {
+		if s, err = h.report(); err == nil {
 			w.users, w.told = s.Users, now.Add(-underway)
 			return &s
 		}

@@ -151,7 +151,7 @@ type kinds struct {
 func dealClasses(failures map[string]failure, failed []uint64) []kinds {
 	words := map[string]uint64{}
 	for _, f := range failures {
-		words[f.Error] += f.Occurrences
+		words[f.Error] += uint64(f.Occurrences)
 	}
 	out := make([]kinds, len(failed))
 	for i, dealt := range deal(words, failed) {

@@ -36,6 +36,23 @@ func TestWhatIsDealtOutIsWhatThereWas(t *testing.T) {
 	})
 }
 
+// The largest report that is believed must not keep the master for long either.
+func TestTheLargestReportIsSorted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		counts := rapid.MapOfN(rapid.Float64Range(0, mostKey), rapid.Uint64Range(mostCounted-9, mostCounted), 1, 300)
+		seconds := rapid.MapOfN(rapid.Map(rapid.IntRange(0, 1000), func(n int) float64 { return float64(n) }), rapid.Uint64Range(mostCounted-9, mostCounted), 1, mostSeconds)
+		s := statistics{Total: entry{Times: counts.Draw(t, "times"), PerSecond: seconds.Draw(t, "seconds"), Failed: seconds.Draw(t, "failed")}}
+		tally := newTally(0)
+		tally.add(s)
+		for at, n := range s.Total.PerSecond {
+			w := tally.take(int(at))
+			if w.Sent != n || w.Pending() != 0 || w.Failed() != min(n, s.Total.Failed[at]) || w.Response.Max() < 0 {
+				t.Fatalf("of %d requests, %d of them failed: %+v", n, s.Total.Failed[at], w)
+			}
+		}
+	})
+}
+
 func TestEverySecondGetsItsShareOfTheSlow(t *testing.T) {
 	counts := map[float64]uint64{10: 270}
 	for ms := range 30 { // each slow one took another time
@@ -56,7 +73,7 @@ func TestASecondIsWhatAllWorkersToldOfIt(t *testing.T) {
 				Times:     numbers{20: ok, 1500: failed},
 				PerSecond: numbers{at: ok + failed}, Failed: numbers{at: failed},
 			},
-			Errors: map[string]failure{"a": {Error: "ConnectionRefusedError(111, 'Connection refused')", Occurrences: failed}},
+			Errors: map[string]failure{"a": {Error: "ConnectionRefusedError(111, 'Connection refused')", Occurrences: count(failed)}},
 		}
 	}
 	tally.add(report(999, 5, 0)) // before the load
