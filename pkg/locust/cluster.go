@@ -57,7 +57,7 @@ func (c *Cluster) Await(ctx context.Context, t measure.Target) error {
 		return err //nolint:wrapcheck // says what failed
 	}
 	_, err := c.ask(ctx, order{Second: true}, hush)
-	return err
+	return lost(ctx, err)
 }
 
 // man makes sure that there is a whole crew on the target's network.
@@ -111,7 +111,7 @@ func (c *Cluster) Run(ctx context.Context, t measure.Target) iter.Seq2[measure.T
 			return
 		}
 		if err != nil {
-			yield(measure.Tick{}, err)
+			yield(measure.Tick{}, lost(ctx, err))
 			return
 		}
 		c.end(f)
@@ -156,6 +156,21 @@ func (c *Cluster) Dismiss() error {
 	return nil
 }
 
+// unable is what the master couldn't do, as it says itself.
+type unable string
+
+func (u unable) Error() string { return "the master: " + string(u) }
+
+// lost says that what ended a load took part of it away, so that it may be made
+// again: unless the master says that it couldn't do it, or ctx is over.
+func lost(ctx context.Context, err error) error {
+	var own unable
+	if err == nil || ctx.Err() != nil || errors.As(err, &own) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", measure.ErrLost, err)
+}
+
 var errSilent = errors.New("the master of Locust's workers fell silent")
 
 // ask gives an order and returns the next frame.
@@ -180,8 +195,11 @@ func (c *Cluster) next(ctx context.Context, patience time.Duration) (frame, erro
 		}
 		return f, fmt.Errorf("reading from Locust's master: %w", err)
 	}
-	if f.Failed != "" {
-		return f, fmt.Errorf("the master: %s", f.Failed)
+	switch {
+	case f.Loss:
+		return f, loss(f.Failed)
+	case f.Failed != "":
+		return f, unable(f.Failed)
 	}
 	return f, nil
 }
