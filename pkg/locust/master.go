@@ -41,6 +41,7 @@ type master struct {
 	heard   chan heard
 	effort  func() *measure.Effort // what the master itself and its host did since the last call, nil where that isn't known
 	workers []*worker              // by when they came; those that were lost stay
+	looked  time.Time              // when it last looked for silent ones
 	stamp   float64                // of the last spawn message
 	wrong   []string               // what the locustfile's own code did wrong, in its words
 	raised  uint64                 // how often it did, since the last second ended
@@ -245,8 +246,14 @@ func (m *master) lose(w *worker) {
 	w.hangUp()
 }
 
-// look looks for workers that have fallen silent.
+// look looks for workers that have fallen silent. Where the master itself has
+// stood still, on a host that was frozen, it first hears what came meanwhile.
 func (m *master) look(now time.Time) {
+	stood := now.Sub(m.looked) > beat
+	m.looked = now
+	if stood {
+		return
+	}
 	for _, w := range m.workers {
 		if !w.lost && now.Sub(w.beat) > silence {
 			m.lose(w)

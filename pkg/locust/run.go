@@ -172,7 +172,11 @@ func (r *run) tell(now time.Time, tell func(measure.Tick) error) error {
 				return nil // it will tell yet
 			}
 		}
-		tick := measure.Tick{At: now.Sub(r.began), Windows: append(r.tally.late(r.next), r.complete(s))}
+		late := r.tally.late(r.next)
+		for _, w := range late {
+			r.recent[w.Start/time.Second].Merge(w)
+		}
+		tick := measure.Tick{At: now.Sub(r.began), Windows: append(late, r.complete(s))}
 		r.ended, r.next = r.ended[1:], r.next+1
 		if err := tell(tick); err != nil {
 			return err
