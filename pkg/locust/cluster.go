@@ -125,7 +125,7 @@ func (c *Cluster) end(f frame) {
 		c.Say(fmt.Sprintf("Of Locust's %d workers %d were lost; the next load gets new ones.", c.Workers, f.Lost))
 	}
 	for _, text := range f.Wrong {
-		c.Say("The locustfile's own code failed: " + text)
+		c.Say("The locustfile's own code failed: " + brief(text))
 	}
 }
 

@@ -460,6 +460,15 @@ func TestWhatAMasterCantDoIsNoLoss(t *testing.T) {
 	})
 }
 
+func TestWhatALocustfileRaisesIsSaidInALine(t *testing.T) {
+	var said []string
+	c := &Cluster{Say: func(line string) { said = append(said, line) }}
+	c.end(frame{Wrong: []string{"no such key:\n" + strings.Repeat("<p>\n", 1000)}})
+	if len(said) != 1 || !strings.Contains(said[0], "no such key: <p>") || strings.Contains(said[0], "\n") || len(said[0]) > 600 {
+		t.Errorf("said %q", said)
+	}
+}
+
 // says is a crew whose master says what it says.
 type says struct{ io.Reader }
 
