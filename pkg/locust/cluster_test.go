@@ -246,6 +246,7 @@ func attempt(t *testing.T, c *Cluster, each func(*measure.Series) bool) (*measur
 	if err := c.Await(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
+	defer synctest.Wait() // until the workers have heard all
 	var s measure.Series
 	for tick, err := range c.Run(t.Context(), target) {
 		if err != nil {
@@ -345,7 +346,7 @@ func TestUsersOfALostWorkerAreMissing(t *testing.T) {
 				if !c.broken {
 					t.Error("the crew would be used again")
 				}
-				if synctest.Wait(); name == "hangs" && a.heard[quitKind] != 1 {
+				if name == "hangs" && a.heard[quitKind] != 1 {
 					t.Errorf("it was told %v: its users may go on", a.heard)
 				}
 			})
@@ -486,7 +487,7 @@ func TestAWorkerThatTakesNothingEndsTheLoad(t *testing.T) {
 		if !errors.Is(err, measure.ErrLost) || s.At < 5*time.Second || s.At > 8*time.Second {
 			t.Errorf("after %v: %v", s.At, err)
 		}
-		if synctest.Wait(); b.users != 0 || b.heard[stopKind] != 1 {
+		if b.users != 0 || b.heard[stopKind] != 1 {
 			t.Errorf("the other still has %d users", b.users)
 		}
 		time.Sleep(2 * time.Second) // until it sees that it was hung up on
