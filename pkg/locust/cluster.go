@@ -97,7 +97,8 @@ func (c *Cluster) said(ctx context.Context) string {
 	return ""
 }
 
-// Run lets the workers play their users.
+// Run lets the workers play their users. Where the master or all workers are
+// lost, or one that can't be stopped, it ends with [measure.ErrLost].
 func (c *Cluster) Run(ctx context.Context, t measure.Target) iter.Seq2[measure.Tick, error] {
 	return func(yield func(measure.Tick, error) bool) {
 		c.broken = true // until it has ended well
