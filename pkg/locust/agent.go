@@ -49,6 +49,7 @@ type frame struct {
 	Lost   int           `json:"lost,omitempty"`   // with Done: workers that were lost
 	Wrong  []string      `json:"wrong,omitempty"`  // with Done: what the locustfile's own code did wrong
 	Failed string        `json:"failed,omitempty"` // what couldn't be done: never the service's fault
+	Loss   bool          `json:"loss,omitempty"`   // with Failed: it is for the loss of workers
 }
 
 // Serve is the master, where workers connect to l. Effort returns what this
@@ -56,7 +57,7 @@ type frame struct {
 // It returns when in ends, or with an error where nobody can be told.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, l net.Listener, effort func() *measure.Effort) error {
 	ctx, cancel := context.WithCancel(ctx)
-	m := &master{heard: make(chan heard), effort: effort}
+	m := &master{heard: make(chan heard, backlog), effort: effort}
 	orders := make(chan order)
 	var listening sync.WaitGroup
 	listening.Go(func() { m.listen(ctx, l) })
@@ -89,7 +90,7 @@ func (m *master) serve(ctx context.Context, orders <-chan order, out *json.Encod
 				return err
 			}
 		case h := <-m.heard:
-			m.hear(h, time.Now())
+			m.hear(h)
 		case <-ctx.Done():
 			return nil
 		}
@@ -122,7 +123,7 @@ func (m *master) awaitSecond(ctx context.Context) error {
 	for {
 		select {
 		case h := <-m.heard:
-			m.hear(h, time.Now())
+			m.hear(h)
 		case <-next.C:
 			return nil
 		case <-ctx.Done():
@@ -155,7 +156,8 @@ func send(out *json.Encoder, f frame, err error) error {
 		return err
 	}
 	if err != nil {
-		f.Failed = err.Error()
+		var by loss
+		f.Failed, f.Loss = err.Error(), errors.As(err, &by)
 	}
 	if err := out.Encode(f); err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)

@@ -57,7 +57,7 @@ func (c *Cluster) Await(ctx context.Context, t measure.Target) error {
 		return err //nolint:wrapcheck // says what failed
 	}
 	_, err := c.ask(ctx, order{Second: true}, hush)
-	return err
+	return lost(ctx, err)
 }
 
 // man makes sure that there is a whole crew on the target's network.
@@ -97,7 +97,8 @@ func (c *Cluster) said(ctx context.Context) string {
 	return ""
 }
 
-// Run lets the workers play their users.
+// Run lets the workers play their users. Where the master or all workers are
+// lost, or one that can't be stopped, it ends with [measure.ErrLost].
 func (c *Cluster) Run(ctx context.Context, t measure.Target) iter.Seq2[measure.Tick, error] {
 	return func(yield func(measure.Tick, error) bool) {
 		c.broken = true // until it has ended well
@@ -111,7 +112,7 @@ func (c *Cluster) Run(ctx context.Context, t measure.Target) iter.Seq2[measure.T
 			return
 		}
 		if err != nil {
-			yield(measure.Tick{}, err)
+			yield(measure.Tick{}, lost(ctx, err))
 			return
 		}
 		c.end(f)
@@ -125,7 +126,7 @@ func (c *Cluster) end(f frame) {
 		c.Say(fmt.Sprintf("Of Locust's %d workers %d were lost; the next load gets new ones.", c.Workers, f.Lost))
 	}
 	for _, text := range f.Wrong {
-		c.Say("The locustfile's own code failed: " + text)
+		c.Say("The locustfile's own code failed: " + brief(text))
 	}
 }
 
@@ -156,6 +157,21 @@ func (c *Cluster) Dismiss() error {
 	return nil
 }
 
+// unable is what the master couldn't do, as it says itself.
+type unable string
+
+func (u unable) Error() string { return "the master: " + string(u) }
+
+// lost says that what ended a load took part of it away, so that it may be made
+// again: unless the master says that it couldn't do it, or ctx is over.
+func lost(ctx context.Context, err error) error {
+	var own unable
+	if err == nil || ctx.Err() != nil || errors.As(err, &own) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", measure.ErrLost, err)
+}
+
 var errSilent = errors.New("the master of Locust's workers fell silent")
 
 // ask gives an order and returns the next frame.
@@ -180,8 +196,11 @@ func (c *Cluster) next(ctx context.Context, patience time.Duration) (frame, erro
 		}
 		return f, fmt.Errorf("reading from Locust's master: %w", err)
 	}
-	if f.Failed != "" {
-		return f, fmt.Errorf("the master: %s", f.Failed)
+	switch {
+	case f.Loss:
+		return f, loss(f.Failed)
+	case f.Failed != "":
+		return f, unable(f.Failed)
 	}
 	return f, nil
 }

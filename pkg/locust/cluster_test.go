@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +27,9 @@ type fake struct {
 	id      string
 	cpu     float64
 	version any
+	again   bool          // it has connected again, as ZeroMQ does, and doesn't say so
 	hang    chan struct{} // closed: it says nothing more, but stays connected
+	deaf    chan struct{} // closed: it takes nothing more
 
 	users  int
 	counts numbers
@@ -31,10 +37,11 @@ type fake struct {
 	host   string
 }
 
-func (f *fake) say(kind string, data any) {
+func (f *fake) say(kind string, data any) error {
 	text := encode(kind, data, f.id)
 	frame := append(binary.BigEndian.AppendUint64([]byte{2}, uint64(len(text))), text...)
-	_, _ = f.conn.Write(frame)
+	_, err := f.conn.Write(frame)
+	return err
 }
 
 // told are the messages that it gets.
@@ -42,7 +49,7 @@ func (f *fake) told() <-chan message {
 	told := make(chan message)
 	go func() {
 		defer close(told)
-		r := bufio.NewReader(f.conn)
+		r := bufio.NewReaderSize(f.conn, 16) // so that it takes no more than it is told
 		_, _ = r.Discard(64)
 		for {
 			flags, err := r.ReadByte()
@@ -58,6 +65,11 @@ func (f *fake) told() <-chan message {
 			if m, err := decode(body); err == nil && flags&4 == 0 {
 				told <- m
 			}
+			select {
+			case <-f.deaf:
+				return
+			default:
+			}
 		}
 	}()
 	return told
@@ -69,25 +81,31 @@ func (f *fake) live() {
 	hello = append(hello, "\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00"...)
 	_, _ = f.conn.Write(append(append(hello, byte(len(f.id))), f.id...))
 	time.Sleep(300 * time.Millisecond) // so that nothing of its happens just when something of the master's does
-	f.say(clientReady, f.version)
+	if !f.again {
+		_ = f.say(clientReady, f.version)
+	}
 	f.counts, f.heard = numbers{}, map[string]int{}
 	second, report := time.NewTicker(time.Second), time.NewTicker(3*time.Second)
 	for {
 		select {
 		case m, ok := <-told:
-			if !ok {
+			if ok {
+				f.obey(m)
+			} else if told = nil; f.deaf == nil {
 				return
 			}
-			f.obey(m)
 		case now := <-second.C:
 			if f.users > 0 {
 				f.counts[float64(now.Unix())] += uint64(f.users)
 			}
-			f.say(heartbeatKind, map[string]any{"state": "running", "current_cpu_usage": f.cpu, "current_memory_usage": 1 << 20})
+			if f.say(heartbeatKind, map[string]any{"state": "running", "current_cpu_usage": f.cpu, "current_memory_usage": 1 << 20}) != nil {
+				return
+			}
 		case <-report.C:
 			f.report()
 		case <-f.hang:
-			for range told { // until it is given up
+			for m := range told { // until it is given up
+				f.heard[m.kind]++
 			}
 			return
 		}
@@ -138,23 +156,52 @@ func (d door) Accept() (net.Conn, error) {
 func (d door) Close() error   { close(d); return nil }
 func (d door) Addr() net.Addr { return nil }
 
-// crew is a master in this process, and its fake workers.
+// crew is a master in this process, and its fake workers. The master can be cut
+// off, or fall silent.
 type crew struct {
-	io.Reader
-	io.WriteCloser
-	ended chan error
+	io.ReadCloser
+	orders io.Closer
+	io.Writer
+	ended      chan error
+	dead, dumb chan struct{}
+	closing    sync.Once
+	closed     chan struct{}
+	fakes      []*fake
+	door       door
 }
 
 func (c *crew) Said(context.Context) string { return "" }
 
-func (c *crew) Close() error { return errors.Join(c.WriteCloser.Close(), <-c.ended) }
+func (c *crew) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	select {
+	case <-c.dead:
+		return 0, io.EOF
+	case <-c.dumb:
+		<-c.closed
+		return 0, io.ErrClosedPipe
+	default:
+		return n, err
+	}
+}
+
+func (c *crew) Close() (err error) {
+	c.closing.Do(func() {
+		close(c.closed)
+		_, _ = c.orders.Close(), c.ReadCloser.Close()
+		if err = <-c.ended; errors.Is(err, errGone) { // which we are
+			err = nil
+		}
+	})
+	return err
+}
 
 // start starts a master with workers.
 func start(ctx context.Context, workers ...*fake) *crew {
 	d := make(door, len(workers))
 	in, orders := io.Pipe()
 	answers, out := io.Pipe()
-	c := &crew{answers, orders, make(chan error, 1)}
+	c := &crew{ReadCloser: answers, Writer: orders, orders: orders, ended: make(chan error, 1), dead: make(chan struct{}), dumb: make(chan struct{}), closed: make(chan struct{}), door: d}
 	go func() {
 		err := Serve(ctx, in, out, d, func() *measure.Effort { return &measure.Effort{HostIdle: 0.5} })
 		c.ended <- errors.Join(err, out.Close())
@@ -192,26 +239,49 @@ func clusterOf(t *testing.T, ramp experiment.Ramp, workers ...*fake) *Cluster {
 // climb is ten seconds to 20 users and five there.
 var climb = experiment.Ramp{{Users: 20, Over: experiment.Duration(10 * time.Second), Hold: experiment.Duration(5 * time.Second)}}
 
-// load runs a load and calls each with what is known after every tick.
-func load(t *testing.T, c *Cluster, each func(*measure.Series) bool) *measure.Series {
+// attempt runs a load and calls each with what is known after every tick.
+func attempt(t *testing.T, c *Cluster, each func(*measure.Series) bool) (*measure.Series, error) {
 	t.Helper()
 	target := measure.Target{Address: "10.0.0.2:8000"}
 	if err := c.Await(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
+	defer synctest.Wait() // until the workers have heard all
 	var s measure.Series
 	for tick, err := range c.Run(t.Context(), target) {
 		if err != nil {
-			t.Fatal(err)
+			return &s, err
 		}
 		if s.Add(tick); !each(&s) {
 			break
 		}
 	}
-	return &s
+	return &s, nil
+}
+
+// load runs a load that must go well.
+func load(t *testing.T, c *Cluster, each func(*measure.Series) bool) *measure.Series {
+	t.Helper()
+	s, err := attempt(t, c, each)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func on(*measure.Series) bool { return true }
+
+// after does something once, after so much load.
+func after(length time.Duration, do func()) func(*measure.Series) bool {
+	done := false
+	return func(s *measure.Series) bool {
+		if s.At > length && !done {
+			done = true
+			do()
+		}
+		return true
+	}
+}
 
 func TestWorkersPlayTheRampAndTellOfEverySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -261,31 +331,176 @@ func TestUsersOfALostWorkerAreMissing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a, b := &fake{hang: make(chan struct{})}, &fake{hang: make(chan struct{})}
 				c := clusterOf(t, climb, a, b)
-				lost := false
-				s := load(t, c, func(s *measure.Series) bool {
-					if s.At > 8*time.Second && !lost {
-						lost = true
-						lose(a)
-					}
-					return true
-				})
+				s := load(t, c, after(8*time.Second, func() { lose(a) }))
 				if len(s.Windows) != 15 {
 					t.Fatalf("%d windows", len(s.Windows))
 				}
-				if w := s.Windows[3]; w.Users < 7 || w.Sent != 6 {
+				if w := s.Windows[3]; w.Users < 7 || w.Sent != 6 || w.Errors[measure.Own] != 0 {
 					t.Errorf("before it was lost: %+v", w)
 				}
 				for i := 10; i < 15; i++ {
-					if w := s.Windows[i]; w.Users != 10 || w.Sent != 10 {
-						t.Errorf("second %d, after it was lost: %d users, %d requests", i, w.Users, w.Sent)
+					if w := s.Windows[i]; w.Users != 10 || w.Done != 10 {
+						t.Errorf("second %d, after it was lost: %d users, %d requests", i, w.Users, w.Done)
 					}
 				}
 				if !c.broken {
 					t.Error("the crew would be used again")
 				}
+				if name == "hangs" && a.heard[quitKind] != 1 {
+					t.Errorf("it was told %v: its users may go on", a.heard)
+				}
 			})
 		})
 	}
+}
+
+func TestALostWorkerThatConnectsAgainIsToldToQuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &fake{}, &fake{}
+		c := clusterOf(t, climb, a, b)
+		theirs, ours := net.Pipe()
+		again := &fake{conn: theirs, id: "a", again: true}
+		s := load(t, c, after(5*time.Second, func() {
+			_ = a.conn.Close()
+			c.crew.(*crew).door <- ours
+			go again.live()
+		}))
+		if again.heard[quitKind] != 1 || again.heard[spawnKind] != 0 || b.heard[quitKind] != 0 {
+			t.Errorf("it was told %v, and the other %v", again.heard, b.heard)
+		}
+		if last := s.Windows[14]; last.Done != 10 {
+			t.Errorf("in the end %d are answered", last.Done)
+		}
+	})
+}
+
+// However few users a lost worker has, they are somebody's who asks for less than
+// the objective says.
+func TestASecondInWhichAWorkerIsLostIsTheGeneratorsFault(t *testing.T) {
+	for users := range 4 {
+		synctest.Test(t, func(t *testing.T) {
+			workers := []*fake{{}, {}, {}, {}}
+			ramp := experiment.Ramp{{Users: users, Hold: experiment.Duration(12 * time.Second)}}
+			s := load(t, clusterOf(t, ramp, workers...), after(5*time.Second, func() { _ = workers[0].conn.Close() }))
+			for i, w := range s.Windows {
+				if fault := w.Errors[measure.Own] > 0; fault != (i >= 2) { // it had told of two
+					t.Errorf("%d users, second %d: %v", users, i, w.Errors)
+				}
+				if w.Pending() != 0 {
+					t.Errorf("%d users, second %d: %d of %d are pending", users, i, w.Pending(), w.Sent)
+				}
+			}
+		})
+	}
+}
+
+// crews counts the crews of a cluster whose workers are new with each.
+type crews struct{ all []*crew }
+
+func (cs *crews) cluster(t *testing.T, workers int) *Cluster {
+	c := clusterOf(t, climb, make([]*fake, workers)...)
+	c.Start = func(ctx context.Context, _ measure.Target) (Crew, error) {
+		fakes := make([]*fake, workers)
+		for i := range fakes {
+			fakes[i] = &fake{}
+		}
+		cs.all = append(cs.all, start(ctx, fakes...))
+		cs.all[len(cs.all)-1].fakes = fakes
+		return cs.all[len(cs.all)-1], nil
+	}
+	return c
+}
+
+func TestALoadThatIsLostMayBeMadeAgain(t *testing.T) {
+	for name, lose := range map[string]func(*crew){
+		"its master's connection ends": func(c *crew) { close(c.dead) },
+		"its master falls silent":      func(c *crew) { close(c.dumb) },
+		"its workers are all lost": func(c *crew) {
+			for _, f := range c.fakes {
+				_ = f.conn.Close()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var started crews
+				c := started.cluster(t, 2)
+				s, err := attempt(t, c, after(5*time.Second, func() { lose(started.all[0]) }))
+				if !errors.Is(err, measure.ErrLost) || len(s.Windows) == 15 {
+					t.Errorf("%d windows, %v", len(s.Windows), err)
+				}
+				if s := load(t, c, on); len(s.Windows) != 15 || s.Windows[14].Done != 20 {
+					t.Errorf("again: %d windows", len(s.Windows))
+				}
+				if len(started.all) != 2 || !isClosed(started.all[0].closed) || isClosed(started.all[1].closed) {
+					t.Errorf("%d crews, and not the first alone is closed", len(started.all))
+				}
+			})
+		})
+	}
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestWhatAMasterCantDoIsNoLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Cluster{crew: &says{strings.NewReader(`{"done": true, "failed": "out of paper"}`)}, Plan: func(measure.Target) Plan { return Plan{} }}
+		c.answers = json.NewDecoder(c.crew)
+		for _, err := range c.Run(t.Context(), measure.Target{}) {
+			if err == nil || errors.Is(err, measure.ErrLost) || !strings.Contains(err.Error(), "out of paper") {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+}
+
+func TestWhatALocustfileRaisesIsSaidInALine(t *testing.T) {
+	var said []string
+	c := &Cluster{Say: func(line string) { said = append(said, line) }}
+	c.end(frame{Wrong: []string{"no such key:\n" + strings.Repeat("<p>\n", 1000)}})
+	if len(said) != 1 || !strings.Contains(said[0], "no such key: <p>") || strings.Contains(said[0], "\n") || len(said[0]) > 600 {
+		t.Errorf("said %q", said)
+	}
+}
+
+// says is a crew whose master says what it says.
+type says struct{ io.Reader }
+
+func (*says) Write(b []byte) (int, error) { return len(b), nil }
+func (*says) Said(context.Context) string { return "" }
+func (*says) Close() error                { return nil }
+
+// A worker that takes nothing may play on as it was told last, and nobody can
+// stop it. The others are stopped at once.
+func TestAWorkerThatTakesNothingEndsTheLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &fake{deaf: make(chan struct{})}, &fake{}
+		c := clusterOf(t, climb, a, b)
+		s, err := attempt(t, c, after(5*time.Second, func() { close(a.deaf) }))
+		if !errors.Is(err, measure.ErrLost) || s.At < 5*time.Second || s.At > 8*time.Second {
+			t.Errorf("after %v: %v", s.At, err)
+		}
+		if b.users != 0 || b.heard[stopKind] != 1 {
+			t.Errorf("the other still has %d users", b.users)
+		}
+		time.Sleep(2 * time.Second) // until it sees that it was hung up on
+	})
+}
+
+func TestAWorkerThatSaysWhatCantBeIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clusterOf(t, climb, &fake{cpu: math.NaN()}, &fake{})
+		if s := load(t, c, on); len(s.Windows) != 15 || s.Windows[14].Done != 10 || !c.broken {
+			t.Errorf("%d windows", len(s.Windows))
+		}
+	})
 }
 
 func TestWorkersThatDifferMeasureNothing(t *testing.T) {

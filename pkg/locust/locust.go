@@ -22,6 +22,8 @@
 // else, and it needs no address that an engine elsewhere could reach. What it
 // sees comes over the agent's standard output, as a native agent's does. Master
 // and workers live as long as a run; each trial tells the workers another host.
+// The page of a cluster of somebody else's keeps the last in its form, since
+// nothing but beginning a test sets it.
 //
 // # What isn't known
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,11 @@ const (
 
 	stopWithin  = 15 * time.Second
 	greetWithin = 5 * time.Second
+	takeWithin  = 2 * time.Second // a worker that takes nothing for so long is lost, for all others wait meanwhile
+
+	// So much may be heard and not yet taken in: more than comes while the master
+	// waits for somebody, so that each message is known by when it came.
+	backlog = 1 << 12
 )
 
 // master drives workers. All of it but what goes on at connections happens in
@@ -35,6 +41,7 @@ type master struct {
 	heard   chan heard
 	effort  func() *measure.Effort // what the master itself and its host did since the last call, nil where that isn't known
 	workers []*worker              // by when they came; those that were lost stay
+	looked  time.Time              // when it last looked for silent ones
 	stamp   float64                // of the last spawn message
 	wrong   []string               // what the locustfile's own code did wrong, in its words
 	raised  uint64                 // how often it did, since the last second ended
@@ -49,6 +56,7 @@ type worker struct {
 
 	ready  bool // to be given users, and without any
 	lost   bool
+	deaf   bool      // it takes nothing, and so may go on as it was told last
 	users  int       // that it says it has
 	told   time.Time // up to when what happened there is known
 	beat   time.Time // when its last heartbeat came
@@ -60,9 +68,20 @@ type worker struct {
 // heard is what came from a connection: a message, or that it ended.
 type heard struct {
 	from *zmtp.Conn
+	at   time.Time
 	message
 	hangUp func()
 	err    error
+}
+
+// hurried is a connection whose peer has so long to take what is written.
+type hurried struct{ net.Conn }
+
+func (c hurried) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(takeWithin)); err != nil {
+		return 0, err //nolint:wrapcheck // it is no other than that of a Write
+	}
+	return c.Conn.Write(b) //nolint:wrapcheck // likewise
 }
 
 // listen lets workers connect until l is closed.
@@ -82,7 +101,7 @@ func (m *master) receive(ctx context.Context, conn net.Conn) {
 	defer hangUp()
 	defer context.AfterFunc(ctx, hangUp)()
 	_ = conn.SetDeadline(time.Now().Add(greetWithin))
-	from, err := zmtp.Accept(conn)
+	from, err := zmtp.Accept(hurried{conn})
 	if err != nil {
 		return // whatever that was, it is no worker
 	}
@@ -93,6 +112,7 @@ func (m *master) receive(ctx context.Context, conn net.Conn) {
 		if text, h.err = from.Read(); h.err == nil {
 			h.message, h.err = decode(text)
 		}
+		h.at = time.Now()
 		select {
 		case m.heard <- h:
 		case <-ctx.Done():
@@ -106,13 +126,14 @@ func (m *master) receive(ctx context.Context, conn net.Conn) {
 
 // hear takes in what a worker said. It returns the statistics where it told of
 // some. What a worker says that can't be read is the end of it.
-func (m *master) hear(h heard, now time.Time) *statistics {
+func (m *master) hear(h heard) *statistics {
 	if h.err == nil && h.kind == clientReady {
-		m.greet(h, now)
+		m.greet(h)
 		return nil
 	}
-	i := slices.IndexFunc(m.workers, func(w *worker) bool { return w.conn == h.from && !w.lost })
-	if i < 0 {
+	i := slices.IndexFunc(m.workers, func(w *worker) bool { return w.conn == h.from })
+	if i < 0 || m.workers[i].lost {
+		m.refuse(h)
 		return nil
 	}
 	w, err := m.workers[i], h.err
@@ -122,12 +143,12 @@ func (m *master) hear(h heard, now time.Time) *statistics {
 		err = io.EOF
 	case h.kind == statsKind:
 		var s statistics
-		if err = h.read(&s); err == nil {
-			w.users, w.told = s.Users, now.Add(-underway)
+		if s, err = h.report(); err == nil {
+			w.users, w.told = s.Users, h.at.Add(-underway)
 			return &s
 		}
 	default:
-		err = m.note(w, h.message, now)
+		err = m.note(w, h)
 	}
 	if err != nil {
 		m.lose(w)
@@ -135,16 +156,29 @@ func (m *master) hear(h heard, now time.Time) *statistics {
 	return nil
 }
 
+// refuse makes a worker quit that was lost and has connected again, as ZeroMQ
+// does by itself: its users are still there, but whatever it tells has a gap.
+func (m *master) refuse(h heard) {
+	again := func(w *worker) bool { return w.lost && w.id == h.from.Identity && w.conn != h.from }
+	if h.err == nil && slices.ContainsFunc(m.workers, again) {
+		_ = h.from.Write(encode(quitKind, nil, h.from.Identity)) // it has one more connection than it should
+		h.hangUp()
+	}
+}
+
 // note takes in what a worker says of itself.
-func (m *master) note(w *worker, said message, now time.Time) error {
+func (m *master) note(w *worker, said heard) error {
 	switch said.kind {
 	case heartbeatKind:
 		var h heartbeat
 		if err := said.read(&h); err != nil {
 			return err
 		}
-		w.late = max(w.late, now.Sub(w.beat)-beat)
-		w.beat, w.cpu, w.memory = now, h.CPU/100, h.Memory
+		if !(h.CPU >= 0 && h.CPU <= mostCounted) { // nor is it no number at all
+			return errCounts
+		}
+		w.late = max(w.late, said.at.Sub(w.beat)-beat)
+		w.beat, w.cpu, w.memory = said.at, h.CPU/100, h.Memory
 	case spawningComplete:
 		var n headcount
 		if err := said.read(&n); err != nil {
@@ -169,36 +203,57 @@ func (m *master) note(w *worker, said message, now time.Time) error {
 }
 
 // greet takes in that a worker is ready, at first or again.
-func (m *master) greet(h heard, now time.Time) {
+func (m *master) greet(h heard) {
 	i := slices.IndexFunc(m.workers, func(w *worker) bool { return w.conn == h.from })
 	if i < 0 {
 		i = len(m.workers)
-		m.workers = append(m.workers, &worker{id: h.from.Identity, conn: h.from, hangUp: h.hangUp, beat: now})
+		m.workers = append(m.workers, &worker{id: h.from.Identity, conn: h.from, hangUp: h.hangUp, beat: h.at})
 	}
 	w := m.workers[i]
+	if w.lost {
+		return
+	}
 	var version any // a text, or -1
-	if err := h.read(&version); err != nil || w.lost {
+	if err := h.read(&version); err != nil {
 		m.lose(w)
 		return
 	}
-	w.version, w.ready, w.users, w.told = fmt.Sprint(version), true, 0, now
+	w.version, w.ready, w.users, w.told = fmt.Sprint(version), true, 0, h.at
 	m.send(w, ackKind, map[string]int{"index": i})
 }
 
 // send tells a worker something. One that can't be told is lost.
 func (m *master) send(w *worker, kind string, data any) {
-	if !w.lost && w.conn.Write(encode(kind, data, w.id)) != nil {
+	if !w.lost && !w.take(kind, data) {
 		m.lose(w)
 	}
 }
 
+// take reports whether a worker took a message.
+func (w *worker) take(kind string, data any) bool {
+	err := w.conn.Write(encode(kind, data, w.id))
+	w.deaf = errors.Is(err, os.ErrDeadlineExceeded)
+	return err == nil
+}
+
+// lose gives a worker up. It may only have been silent, and go on playing: it is
+// told to quit, so that its users don't load the service unseen.
 func (m *master) lose(w *worker) {
+	if !w.lost && !w.deaf {
+		w.take(quitKind, nil)
+	}
 	w.lost, w.ready, w.users = true, false, 0
 	w.hangUp()
 }
 
-// look looks for workers that have fallen silent.
+// look looks for workers that have fallen silent. Where the master itself has
+// stood still, on a host that was frozen, it first hears what came meanwhile.
 func (m *master) look(now time.Time) {
+	stood := now.Sub(m.looked) > beat
+	m.looked = now
+	if stood {
+		return
+	}
 	for _, w := range m.workers {
 		if !w.lost && now.Sub(w.beat) > silence {
 			m.lose(w)
@@ -225,7 +280,7 @@ func (m *master) muster(ctx context.Context, n int) ([]string, error) {
 		}
 		select {
 		case h := <-m.heard:
-			m.hear(h, time.Now())
+			m.hear(h)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%d of %d workers came: %w", len(versions), n, context.Cause(ctx))
 		}
@@ -259,7 +314,7 @@ func (m *master) disband(ctx context.Context) {
 	for slices.ContainsFunc(m.workers, waits) {
 		select {
 		case h := <-m.heard:
-			m.hear(h, time.Now())
+			m.hear(h)
 		case <-ctx.Done():
 			for _, w := range m.workers {
 				if waits(w) {
@@ -271,4 +326,12 @@ func (m *master) disband(ctx context.Context) {
 	}
 }
 
-var errNone = errors.New("all of Locust's workers are lost")
+// loss is by what part of a load was lost, or all of it.
+type loss string
+
+func (l loss) Error() string { return string(l) }
+
+const (
+	errNone = loss("all of Locust's workers are lost")
+	errDeaf = loss("a worker of Locust's takes no orders, so that its users may go on unseen")
+)

@@ -2,6 +2,7 @@ package locust
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -62,7 +63,7 @@ type entry struct {
 // failure is a kind of failed requests, in the words of their exception.
 type failure struct {
 	Error       string `msgpack:"error" json:"error"`
-	Occurrences uint64 `msgpack:"occurrences" json:"occurrences"`
+	Occurrences count  `msgpack:"occurrences" json:"occurrences"`
 }
 
 // spawn is how many users a worker shall have from now on.
@@ -74,6 +75,29 @@ type spawn struct {
 	Options     struct{}       `msgpack:"parsed_options"`
 }
 
+// What a worker tells beyond these it can't have counted. To sort it would keep
+// the master from all other workers, so that such a worker is lost instead.
+const (
+	mostCounted = 1 << 32 // of one kind
+	mostKey     = 1 << 40 // milliseconds, or seconds of Unix time
+	mostSeconds = 60      // in one report, which is of three
+)
+
+var errCounts = errors.New("nobody can have counted that")
+
+// count is how often something was seen.
+type count uint64
+
+// DecodeMsgpack reads a number that can be one.
+func (c *count) DecodeMsgpack(d *msgpack.Decoder) error {
+	n, err := d.DecodeUint64() // of a number below 0 it makes one that is far too large
+	if err == nil && n > mostCounted {
+		err = errCounts
+	}
+	*c = count(n)
+	return err //nolint:wrapcheck // read does
+}
+
 // numbers count by a number, which Python writes now as an integer and now as a
 // fraction.
 type numbers map[float64]uint64
@@ -82,7 +106,7 @@ type numbers map[float64]uint64
 func (n *numbers) DecodeMsgpack(d *msgpack.Decoder) error {
 	size, err := d.DecodeMapLen()
 	if err != nil {
-		return err //nolint:wrapcheck // decode does
+		return err //nolint:wrapcheck // read does
 	}
 	*n = numbers{}
 	for range size {
@@ -90,11 +114,14 @@ func (n *numbers) DecodeMsgpack(d *msgpack.Decoder) error {
 		if err != nil {
 			return err //nolint:wrapcheck // likewise
 		}
-		count, err := d.DecodeUint64()
-		if err != nil {
-			return err //nolint:wrapcheck // likewise
+		if !(key >= 0 && key <= mostKey) { // nor is it no number at all
+			return errCounts
 		}
-		(*n)[key] += count
+		var c count
+		if err := c.DecodeMsgpack(d); err != nil {
+			return err
+		}
+		(*n)[key] += uint64(c)
 	}
 	return nil
 }
@@ -126,6 +153,17 @@ func (m message) read(into any) error {
 		return fmt.Errorf("read what worker %s said by %s: %w", m.node, m.kind, err)
 	}
 	return nil
+}
+
+// report reads what happened at a worker.
+func (m message) report() (s statistics, err error) {
+	if err := m.read(&s); err != nil {
+		return s, err
+	}
+	if len(s.Total.PerSecond) > mostSeconds || s.Users < 0 {
+		return s, fmt.Errorf("read what worker %s said by %s: %w", m.node, m.kind, errCounts)
+	}
+	return s, nil
 }
 
 // encode writes a message to a worker.

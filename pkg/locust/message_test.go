@@ -2,7 +2,9 @@ package locust
 
 import (
 	"encoding/hex"
+	"math"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -41,19 +43,79 @@ func TestAWorkersReportIsRead(t *testing.T) {
 	}
 }
 
+// told is a worker's report of one request, changed.
+func told(change func(total, report map[string]any)) []byte {
+	total := map[string]any{"num_requests": 1, "response_times": map[any]any{20: 1}, "num_reqs_per_sec": map[any]any{7: 1}, "num_fail_per_sec": map[any]any{7: 1}}
+	report := map[string]any{"user_count": 1, "stats_total": total, "errors": map[string]any{"a": map[string]any{"error": "timeout()", "occurrences": 1}}}
+	change(total, report)
+	return encode(statsKind, report, "w")
+}
+
+// hostile are reports that no worker has to tell, and that it would take for ever
+// to sort.
+func hostile() map[string][]byte {
+	long := map[any]any{}
+	for second := range 100_000 {
+		long[second] = 1
+	}
+	texts := map[string][]byte{
+		"a failure that occurred less than never": told(func(_, report map[string]any) {
+			report["errors"] = map[string]any{"a": map[string]any{"error": "timeout()", "occurrences": -1}}
+		}),
+		"fewer users than none": told(func(_, report map[string]any) { report["user_count"] = -1 }),
+		"all of a day's seconds": told(func(total, _ map[string]any) {
+			total["num_reqs_per_sec"], total["response_times"] = long, map[any]any{20: len(long) / 2, 30: len(long) / 2}
+		}),
+	}
+	for name, counts := range map[string]map[any]any{
+		"less than none": {7: -1}, "more than all": {7: uint64(math.MaxUint64)}, "too many": {7: uint64(1) << 60},
+		"before time": {-7.0: 1}, "no number": {math.NaN(): 1}, "never": {math.Inf(1): 1}, "long before time": {math.Inf(-1): 1}, "in ages": {1e300: 1},
+	} {
+		for _, of := range []string{"response_times", "num_reqs_per_sec", "num_fail_per_sec"} {
+			texts[of+": "+name] = told(func(total, _ map[string]any) { total[of] = counts })
+		}
+	}
+	return texts
+}
+
+func TestAReportThatCantBeIsRefused(t *testing.T) {
+	read := func(text []byte) error {
+		m, err := decode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.report()
+		return err
+	}
+	if err := read(told(func(_, _ map[string]any) {})); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range hostile() {
+		if read(text) == nil {
+			t.Errorf("%s is believed", name)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	text, _ := hex.DecodeString(captured)
 	f.Add(text)
 	f.Add(encode(clientReady, "2.12.1", "w"))
 	f.Add(encode(heartbeatKind, map[string]any{"current_cpu_usage": 99.5, "current_memory_usage": 1}, "w"))
-	f.Fuzz(func(_ *testing.T, text []byte) {
+	for _, text := range hostile() {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := decode(text)
 		if err != nil {
 			return
 		}
-		var s statistics
-		if m.read(&s) == nil {
+		began := time.Now()
+		if s, err := m.report(); err == nil {
 			newTally(0).add(s) // must not panic
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the master stood still for %s", took)
 		}
 		var h heartbeat
 		_ = m.read(&h)

@@ -27,7 +27,7 @@ const (
 
 // Page is a Locust cluster that somebody else runs, driven by the page of its
 // master. Nothing of it is changed but that it runs a test, and one that runs
-// already is left alone.
+// already is left alone. The host in its form stays; see the package.
 //
 // What it tells are means over ten seconds, up to two seconds late: requests and
 // failures a second, the median and the 95th percentile. A window's histogram
@@ -80,7 +80,7 @@ func (p *Page) Await(ctx context.Context, t measure.Target) error {
 		case idle:
 			return p.Ready(ctx, t)
 		case time.Since(began) > idleWithin:
-			return fmt.Errorf("the Locust master at %s is %s: a test is under way there, which isn't ours to stop", p.URL, r.State)
+			return fmt.Errorf("the Locust master at %s is %s: a test is under way there, which isn't ours to stop", p.URL, brief(r.State))
 		}
 		select {
 		case <-time.After(time.Second):
@@ -179,7 +179,7 @@ func (p *Page) swarm(ctx context.Context, host string, t turn) error {
 		Message string `json:"message"`
 	}
 	if err := json.Unmarshal(said, &answer); err != nil || !answer.Success {
-		return fmt.Errorf("the Locust master at %s doesn't start a test: %s", p.URL, cmp.Or(answer.Message, string(said)))
+		return fmt.Errorf("the Locust master at %s doesn't start a test: %s", p.URL, brief(cmp.Or(answer.Message, string(said))))
 	}
 	return nil
 }
@@ -220,9 +220,19 @@ func (p *Page) ask(ctx context.Context, method, path string, form url.Values) ([
 	case resp.StatusCode == http.StatusUnauthorized:
 		return nil, fmt.Errorf("the Locust master at %s wants a user and a password, or others: see generator.locust.auth", p.URL)
 	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("the Locust master at %s answers %s with %s", p.URL, path, resp.Status)
+		return nil, fmt.Errorf("the Locust master at %s answers %s with %s", p.URL, path, brief(resp.Status))
 	}
 	return said, nil
+}
+
+// brief returns a text of somebody else's as a line of an error has it.
+func brief(text string) string {
+	const most, cut = 512, "…"
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most-len(cut)], "") + cut
+	}
+	return text
 }
 
 // window returns a second as the page tells of it.
@@ -264,7 +274,7 @@ func (r report) mostly() measure.Class {
 		return measure.BadContent
 	}
 	most := slices.MaxFunc(r.Errors, func(a, b failure) int { return cmp.Compare(a.Occurrences, b.Occurrences) })
-	class, _ := classify(most.Error)
+	class, _ := classify(unescaped(most.Error))
 	return class
 }
 

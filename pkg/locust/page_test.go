@@ -1,7 +1,9 @@
 package locust
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
@@ -22,6 +25,7 @@ type elsewhere struct {
 	asked []string
 	looks int
 	slow  time.Duration // of the fifth look
+	says  string        // instead of that a test has begun
 }
 
 func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -36,7 +40,7 @@ func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
 		e.state = "running"
 		form, _ := io.ReadAll(r.Body)
 		e.asked = append(e.asked, string(form))
-		return answer(http.StatusOK, `{"success": true}`)
+		return answer(http.StatusOK, cmp.Or(e.says, `{"success": true}`))
 	case "/stop":
 		e.state = "stopped"
 		e.asked = append(e.asked, "stop")
@@ -50,9 +54,9 @@ func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 const (
-	tellsOld = `"user_count": 20, "stats": [{"current_rps": 7}, {"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "timed out", "occurrences": 3}],
+	tellsOld = `"user_count": 20, "stats": [{"current_rps": 7}, {"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "&quot;timeout(&#x27;timed out&#x27;)&quot;", "occurrences": 3}],
 		"current_response_time_percentile_50": 30, "current_response_time_percentile_95": 120, "workers": [{"state": "running", "cpu_usage": 95.5, "memory_usage": 7}]`
-	tellsNew = `"user_count": 20, "stats": [{"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "timed out", "occurrences": 3}],
+	tellsNew = `"user_count": 20, "stats": [{"current_rps": 19.6, "current_fail_per_sec": 1.2}], "errors": [{"error": "timeout(&#x27;timed out&#x27;)", "occurrences": 3}],
 		"current_response_time_percentiles": {"response_time_percentile_0.5": 30, "response_time_percentile_0.95": 120}, "workers": [{"state": "running", "cpu_usage": 95.5, "memory_usage": 7}]`
 )
 
@@ -143,4 +147,31 @@ func TestALoadByPageThatIsLeftIsStopped(t *testing.T) {
 			t.Errorf("it is %s", there.state)
 		}
 	})
+}
+
+// What a page says may be a whole document of a proxy before it.
+func TestAnErrorQuotesAPageInALine(t *testing.T) {
+	document := strings.Repeat("<p>no\r\n\tüberlast</p>\n", 1000)
+	quoted, err := json.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, there := range map[string]*elsewhere{
+		"its answer":  {state: "ready", tells: tellsOld, says: document},
+		"its message": {state: "ready", tells: tellsOld, says: `{"success": false, "message": ` + string(quoted) + `}`},
+		"its state":   {state: document, tells: tellsOld},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := pageOf(there, climb)
+			err := p.Await(t.Context(), measure.Target{})
+			if err == nil {
+				for _, err = range p.Run(t.Context(), measure.Target{}) {
+					break
+				}
+			}
+			if err == nil || !strings.Contains(err.Error(), "überlast") || len(err.Error()) > 700 || strings.ContainsAny(err.Error(), "\r\n") || !utf8.ValidString(err.Error()) {
+				t.Errorf("%s: got %v", name, err)
+			}
+		})
+	}
 }

@@ -3,6 +3,7 @@ package locust
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"sweep/pkg/experiment"
@@ -28,6 +29,7 @@ type second struct {
 	measure.Window
 	users  map[*worker]int
 	raised uint64 // tasks that ended in an exception
+	lost   uint64 // users whose worker was lost before it told of the second, or one
 }
 
 // play makes the load and tells of each second in order, once all workers have
@@ -36,8 +38,8 @@ type second struct {
 func (m *master) play(ctx context.Context, plan Plan, stop <-chan struct{}, tell func(measure.Tick) error) error {
 	defer m.disband(ctx)
 	r := &run{master: m, plan: plan, began: time.Now().Truncate(time.Second), players: m.living()}
-	if len(r.players) == 0 {
-		return errNone
+	if err := r.over(); err != nil {
+		return err
 	}
 	r.crowd, r.tally = newCrowd(plan.Classes, len(r.players)), newTally(r.began.Unix())
 	m.rest()
@@ -50,7 +52,7 @@ func (m *master) play(ctx context.Context, plan Plan, stop <-chan struct{}, tell
 		}
 		select {
 		case h := <-m.heard:
-			if s := m.hear(h, time.Now()); s != nil {
+			if s := m.hear(h); s != nil {
 				r.tally.add(*s)
 			}
 		case now := <-steps.C:
@@ -59,6 +61,9 @@ func (m *master) play(ctx context.Context, plan Plan, stop <-chan struct{}, tell
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+		if err := r.over(); err != nil {
+			return err
 		}
 		now := time.Now()
 		for ; told < length && now.Sub(r.began) >= time.Duration(told+1)*time.Second; told++ {
@@ -70,6 +75,17 @@ func (m *master) play(ctx context.Context, plan Plan, stop <-chan struct{}, tell
 		if err := r.tell(now, tell); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// over returns why the load is over before its time, if it is.
+func (r *run) over() error {
+	if slices.ContainsFunc(r.players, func(w *worker) bool { return w.deaf }) {
+		return errDeaf
+	}
+	if !slices.ContainsFunc(r.players, func(w *worker) bool { return !w.lost }) {
+		return errNone
 	}
 	return nil
 }
@@ -140,7 +156,8 @@ func (r *run) exert(now time.Time) *measure.Effort {
 
 // tell tells of the seconds of which all living workers have told, one a tick.
 // The users of a worker that was lost before it told of a second are missing in
-// it, as is whatever they did.
+// it, as is whatever they did: that second is the generator's own failure,
+// however few they are.
 func (r *run) tell(now time.Time, tell func(measure.Tick) error) error {
 	for len(r.ended) > 0 {
 		s := r.ended[0]
@@ -149,11 +166,17 @@ func (r *run) tell(now time.Time, tell func(measure.Tick) error) error {
 			switch told := !w.told.Before(end); {
 			case told:
 				s.Users += users
-			case !w.lost:
+			case w.lost:
+				s.lost += uint64(max(1, users)) //nolint:gosec // at least 1
+			default:
 				return nil // it will tell yet
 			}
 		}
-		tick := measure.Tick{At: now.Sub(r.began), Windows: append(r.tally.late(r.next), r.complete(s))}
+		late := r.tally.late(r.next)
+		for _, w := range late {
+			r.recent[w.Start/time.Second].Merge(w)
+		}
+		tick := measure.Tick{At: now.Sub(r.began), Windows: append(late, r.complete(s))}
 		r.ended, r.next = r.ended[1:], r.next+1
 		if err := tell(tick); err != nil {
 			return err
@@ -166,10 +189,14 @@ func (r *run) tell(now time.Time, tell func(measure.Tick) error) error {
 func (r *run) complete(s second) measure.Window {
 	w := r.tally.take(r.next)
 	w.Merge(s.Window)
+	own := s.lost
 	// Where the service fails, tasks may raise for that, but each has asked before.
 	// Where more raise than have asked, the locustfile is at fault.
 	if s.raised > w.Done+w.Failed() {
-		w.Merge(measure.Window{Sent: s.raised, Errors: map[measure.Class]uint64{measure.Own: s.raised}})
+		own += s.raised
+	}
+	if own > 0 {
+		w.Merge(measure.Window{Sent: own, Errors: map[measure.Class]uint64{measure.Own: own}})
 	}
 	r.recent = append(r.recent, w)
 	w.InFlight, w.Oldest = outstanding(r.recent, r.plan.Wait)

@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"sweep/pkg/measure"
@@ -154,7 +151,7 @@ type kinds struct {
 func dealClasses(failures map[string]failure, failed []uint64) []kinds {
 	words := map[string]uint64{}
 	for _, f := range failures {
-		words[f.Error] += f.Occurrences
+		words[f.Error] += uint64(f.Occurrences)
 	}
 	out := make([]kinds, len(failed))
 	for i, dealt := range deal(words, failed) {
@@ -174,38 +171,4 @@ func dealClasses(failures map[string]failure, failed []uint64) []kinds {
 		out[i] = k
 	}
 	return out
-}
-
-var status = regexp.MustCompile(`(?i)\b(?:http ?error|status|code|error)\D{0,12}\b([1-5]\d\d)\b|\b([45]\d\d) (?:client|server) error`)
-
-// classify reads the words of an exception of Python's, of requests' or of
-// geventhttpclient's. What it doesn't know is a check of the locustfile's.
-func classify(text string) (class measure.Class, code int) {
-	lower := strings.ToLower(text)
-	has := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(lower, w) })
-	}
-	answered := regexp.MustCompile(`\b([45]\d\d) (?:Client|Server) Error`) // as requests says it, with the status' own words after
-	switch m := answered.FindStringSubmatch(text); {
-	case m != nil:
-		code, _ = strconv.Atoi(m[1])
-		return measure.BadStatus, code
-	case has("too many open files", "cannot assign requested address", "errno 24", "errno 99"):
-		return measure.Own, 0
-	case has("timed out", "timeout"):
-		return measure.Timeout, 0
-	case has("refused"):
-		return measure.Refused, 0
-	case has("reset by peer", "remotedisconnected", "connection aborted", "connectionreset", "broken pipe", "connection closed", "end of file", "connectionclosed"):
-		return measure.Reset, 0
-	case has("connectionerror", "connect", "unreachable", "gaierror"):
-		return measure.Refused, 0
-	case has("badstatusline", "httpparse", "incompleteread", "chunkedencoding"):
-		return measure.Protocol, 0
-	}
-	if m := status.FindStringSubmatch(text); m != nil {
-		code, _ = strconv.Atoi(cmp.Or(m[1], m[2]))
-		return measure.BadStatus, code
-	}
-	return measure.BadContent, 0
 }
