@@ -71,7 +71,6 @@ func locustOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine,
 		Plan: func(t measure.Target) locust.Plan {
 			return locust.NewPlan(e.Of(t.Trial), t.Address, classes)
 		},
-		Say: say,
 	}
 	return cluster, cluster.Dismiss, nil
 }

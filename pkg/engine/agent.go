@@ -238,5 +238,5 @@ func ended(code int64, stderr string) error {
 	if code == 0 {
 		return io.EOF
 	}
-	return fmt.Errorf("the agent ended with exit code %d: %s", code, strings.TrimSpace(stderr))
+	return fmt.Errorf("the agent ended with exit code %d%s", code, after(": ", stderr))
 }

@@ -38,18 +38,19 @@ type Cluster struct {
 	Ready func(ctx context.Context, t measure.Target) error
 	// Plan returns what to do with a fresh start of the service.
 	Plan func(t measure.Target) Plan
-	// Say tells the user something, in a line.
-	Say func(string)
 
 	crew    Crew
 	answers *json.Decoder
 	network string // where the crew is
 	broken  bool   // it can't be used for another target
+
+	warnings []string // of the last load
 }
 
 // Await makes sure of the workers, and waits until the target is ready. It
 // returns at the beginning of a second, since Locust counts by those.
 func (c *Cluster) Await(ctx context.Context, t measure.Target) error {
+	c.warnings = nil
 	if err := c.man(ctx, t); err != nil {
 		return err
 	}
@@ -123,12 +124,15 @@ func (c *Cluster) Run(ctx context.Context, t measure.Target) iter.Seq2[measure.T
 func (c *Cluster) end(f frame) {
 	c.broken = f.Lost > 0
 	if f.Lost > 0 {
-		c.Say(fmt.Sprintf("Of Locust's %d workers %d were lost; the next load gets new ones.", c.Workers, f.Lost))
+		c.warnings = append(c.warnings, fmt.Sprintf("of Locust's %d workers %d were lost", c.Workers, f.Lost))
 	}
 	for _, text := range f.Wrong {
-		c.Say("The locustfile's own code failed: " + brief(text))
+		c.warnings = append(c.warnings, "the locustfile's own code failed: "+brief(text))
 	}
 }
+
+// Warnings returns what the figures of the last target's load don't tell.
+func (c *Cluster) Warnings() []string { return c.warnings }
 
 // stop ends the load before its time. Whatever goes wrong with that shows in
 // the crew's being broken, so that there is another for the next target.

@@ -232,7 +232,6 @@ func clusterOf(t *testing.T, ramp experiment.Ramp, workers ...*fake) *Cluster {
 			t.Error(err)
 		}
 	})
-	c.Say = func(string) {}
 	return c
 }
 
@@ -462,9 +461,9 @@ func TestWhatAMasterCantDoIsNoLoss(t *testing.T) {
 }
 
 func TestWhatALocustfileRaisesIsSaidInALine(t *testing.T) {
-	var said []string
-	c := &Cluster{Say: func(line string) { said = append(said, line) }}
+	c := &Cluster{}
 	c.end(frame{Wrong: []string{"no such key:\n" + strings.Repeat("<p>\n", 1000)}})
+	said := c.Warnings()
 	if len(said) != 1 || !strings.Contains(said[0], "no such key: <p>") || strings.Contains(said[0], "\n") || len(said[0]) > 600 {
 		t.Errorf("said %q", said)
 	}

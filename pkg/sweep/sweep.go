@@ -46,6 +46,12 @@ type Generator interface {
 	Close() error
 }
 
+// Warner is a generator that has more to say of the load it made last than is
+// in the figures, such as that of the workers who made it one was lost.
+type Warner interface {
+	Warnings() []string
+}
+
 // Recorder keeps results.
 type Recorder interface {
 	Put(r measure.Result) error
@@ -228,6 +234,9 @@ func (r *trialRun) run(ctx context.Context) (measure.Result, error) {
 	r.tell(Stopping)
 	stopping := time.Now()
 	closeErr := r.Generator.Close()
+	if g, ok := r.Generator.(Warner); ok {
+		r.result.Warnings = g.Warnings()
+	}
 	exit, stopErr := r.Service.Stop(ctx)
 	r.result.Exit = exit
 	r.result.Took.Stop, r.result.Took.Total = time.Since(stopping), time.Since(began)

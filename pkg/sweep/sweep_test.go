@@ -316,6 +316,43 @@ func TestATrialWhoseLoadIsLostIsRunAgainAndSaysSo(t *testing.T) {
 	}
 }
 
+// talkative is a generator that has something to say of its second load.
+type talkative struct {
+	*model
+	loads int
+}
+
+func (g *talkative) Await(ctx context.Context, t measure.Target) error {
+	g.loads++
+	return g.model.Await(ctx, t)
+}
+
+func (g *talkative) Warnings() []string {
+	if g.loads != 2 {
+		return nil
+	}
+	return []string{"a worker was lost"}
+}
+
+func TestWhatTheGeneratorHasToSayStandsWithTheResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, kept := newModel(), memory{}
+		s := sweep.Sweep{
+			Experiment: question(), Service: m, Generator: &talkative{model: m}, Recorder: kept, Observe: ignore,
+			Impossible: func(experiment.Limits) string { return "" },
+		}
+		if err := s.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range cells {
+			r := kept[experiment.Trial{Limits: l, Replicate: 1}]
+			if said := slices.Equal(r.Warnings, []string{"a worker was lost"}); said != (i == 1) {
+				t.Errorf("of load %d it is said: %q", i+1, r.Warnings)
+			}
+		}
+	})
+}
+
 func TestAnInterruptionCleansUpAndRecordsNothingHalf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, kept := newModel(), memory{}
