@@ -17,9 +17,11 @@
 // # Where it runs
 //
 // The master is the agent (this program, in a container beside the service, on
-// its network), and the workers share its network namespace. They reach it at
-// 127.0.0.1, so that nothing of a protocol without passwords is open to anybody
-// else, and it needs no address that an engine elsewhere could reach. What it
+// its network), and the workers share its network namespace, and that of its
+// processes, so that none outlives it. They reach it at 127.0.0.1, so that nothing
+// of a protocol without passwords is open to anybody else, and it needs no address
+// that an engine elsewhere could reach. Workers on other machines reach it on a
+// network that only they and the service share. What it
 // sees comes over the agent's standard output, as a native agent's does. Master
 // and workers live as long as a run; each trial tells the workers another host.
 // The page of a cluster of somebody else's keeps the last in its form, since
