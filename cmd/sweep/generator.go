@@ -39,11 +39,11 @@ const (
 )
 
 // swarmOf returns the machines that make the load, nil where it is this one.
-func swarmOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine, owner engine.Owner) (*engine.Swarm, error) {
+func swarmOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine, owner engine.Owner, subject *engine.Subject) (*engine.Swarm, error) {
 	if e.Placement.Swarm == nil {
 		return nil, nil
 	}
-	return eng.Swarm(ctx, owner, e.Placement.Swarm.Constraint) //nolint:wrapcheck // says what to do
+	return eng.Swarm(ctx, owner, subject, e.Placement.Swarm.Constraint) //nolint:wrapcheck // says what to do
 }
 
 // fleetOf returns agents on other machines as the generator. Each fresh start of
@@ -73,7 +73,7 @@ func attachFleet(ctx context.Context, s *experiment.Swarm, agent *engine.Agent, 
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says what to do
 	}
-	coming, cancel := context.WithTimeout(ctx, gatherWithin)
+	coming, cancel := context.WithTimeoutCause(ctx, gatherWithin, fmt.Errorf("%w: not all within %s", measure.ErrLost, gatherWithin))
 	defer cancel()
 	coming, giveUp := context.WithCancelCause(coming)
 	var watching sync.WaitGroup

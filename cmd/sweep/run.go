@@ -327,7 +327,7 @@ func measureAll(ctx context.Context, c console, eng *engine.Engine, subject *eng
 	if err := examine(ctx, c, eng, agent, results, e); err != nil {
 		return err
 	}
-	if agent.Swarm, err = swarmOf(ctx, e, eng, owner); err != nil {
+	if agent.Swarm, err = swarmOf(ctx, e, eng, owner, subject); err != nil {
 		return err
 	}
 	defer undo(func() error { return agent.Swarm.Remove(ctx) })

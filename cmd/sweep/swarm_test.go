@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -130,6 +131,19 @@ func TestOtherNodesOfASwarmMakeTheLoad(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("a service of a Compose project", func(t *testing.T) {
+		b := newBench(t, placed("{}", "KIND=compose", "IMAGE={file: compose.yaml, service: api}"))
+		const compose = "services: {api: {image: 'sweep/predictor:dev', %s}}\nnetworks: {inner: {internal: true}}\n"
+		b.write("compose.yaml", fmt.Sprintf(compose, "network_mode: host"))
+		if o := b.run(nil, "run", "small.yaml", "--quiet"); o.code != 1 || !strings.Contains(o.err, "network mode host") {
+			t.Errorf("in its host's network: exit %d\n%s", o.code, o.err)
+		}
+		b.write("compose.yaml", fmt.Sprintf(compose, "networks: [inner]"))
+		if c := b.sweep().Cells[0]; c.Outcome != "passed" {
+			t.Errorf("in a network of its own: %+v", c)
+		}
+	})
 
 	t.Run("a sweep that is killed", func(t *testing.T) {
 		b := newBench(t, placed("{agents: 2}", "RAMP=1m"))

@@ -23,6 +23,7 @@ const (
 	answerBytes  = 1 << 20
 	workerLines  = "20" // of each, where a crew can't be had
 	watchEvery   = time.Second
+	mostAttempts = 3 // at a crew
 	// crewFiles is where a worker's files are, in its container.
 	crewFiles = "/mnt/sweep"
 )
@@ -91,16 +92,22 @@ type workers interface {
 
 // AttachCrew starts an agent with a command of its own where a target's load
 // comes from, as Attach does, and n workers: in its network namespace, or, where
-// the agent has a Swarm, as tasks there. They outlive ctx, and the target; the
-// end of the agent is theirs.
+// the agent has a Swarm, as tasks there. They outlive ctx, and the target. Those
+// beside the agent end with it.
 func (a *Agent) AttachCrew(ctx context.Context, t measure.Target, command []string, w Worker, n int) (*Crew, error) {
-	for {
+	for attempt := 1; ; attempt++ {
 		c, err := a.attachCrew(ctx, t, command, w, n)
-		if !errors.Is(err, errNodeLost) || ctx.Err() != nil {
+		switch {
+		case err == nil, ctx.Err() != nil, attempt == mostAttempts:
+			return c, err
+		case errors.Is(err, errNodeLost):
+			// Workers on other nodes may have come to the agent before they were
+			// told to go, so that it has gone, too.
+		case a.Swarm != nil && a.files > 0 && tooManyFiles(err):
+			a.files = 0 // nodes aren't allowed what this engine is
+		default:
 			return c, err
 		}
-		// Its workers were given to a node that is down. Those on other nodes may
-		// have come to the agent before they were told to go, so that it goes, too.
 	}
 }
 
@@ -125,7 +132,11 @@ func (a *Agent) attachCrew(ctx context.Context, t measure.Target, command []stri
 		c.workers, err = a.hireAll(ctx, w, c.id, n)
 		return c, err
 	}
-	address, err := a.engine.addressIn(ctx, c.id, a.Swarm.network)
+	running, err := a.engine.docker.ContainerInspect(ctx, c.id)
+	if err != nil {
+		return nil, fmt.Errorf("find the agent's address: %w", err)
+	}
+	address, err := addressIn(running, a.Swarm.network)
 	if err != nil {
 		return nil, err
 	}

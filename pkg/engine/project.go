@@ -481,33 +481,35 @@ func (e *Engine) cleanNetworks(ctx context.Context, orphan func(Owner) bool) (di
 		if !orphan(ownerOf(n.Labels)) {
 			continue
 		}
-		if removeErr := e.removeNetwork(ctx, n.ID); removeErr != nil {
+		removed, removeErr := e.removeNetwork(ctx, n.ID)
+		if removeErr != nil {
 			err = errors.Join(err, fmt.Errorf("remove network %s: %w", n.Name, removeErr))
-			continue
+		} else if removed {
+			did = append(did, "removed network "+n.Name)
 		}
-		did = append(did, "removed network "+n.Name)
 	}
 	return did, err
 }
 
-// removeNetwork removes a network and returns once it is gone. One that doesn't
-// exist is no error. A Swarm takes a moment to let go of the tasks on it, and
-// another to forget it.
-func (e *Engine) removeNetwork(ctx context.Context, id string) error {
+// removeNetwork removes a network and returns once it is gone, and whether it was
+// there. A Swarm takes a moment to let go of the tasks on it, and another to
+// forget it.
+func (e *Engine) removeNetwork(ctx context.Context, id string) (removed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, letsGoWithin)
 	defer cancel()
 	for {
 		err := e.docker.NetworkRemove(ctx, id)
 		switch {
 		case errdefs.IsNotFound(err), err != nil && strings.Contains(err.Error(), "not found"): // a Swarm's has another status
-			return nil
+			return removed, nil
 		case err != nil && !strings.Contains(err.Error(), "in use"):
-			return err //nolint:wrapcheck // the caller does
+			return removed, err //nolint:wrapcheck // the caller does
 		}
+		removed = removed || err == nil
 		select {
 		case <-time.After(letsGoLooks):
 		case <-ctx.Done():
-			return cmp.Or(err, ctx.Err())
+			return removed, cmp.Or(err, ctx.Err())
 		}
 	}
 }

@@ -219,12 +219,14 @@ func (s *Service) readBack(ctx context.Context, l experiment.Limits) error {
 
 // locate finds where the service is reached from outside.
 func (s *Service) locate(c container.InspectResponse) error {
-	preferred := string(c.HostConfig.NetworkMode)
-	if s.spec.Swarm != nil {
-		preferred = s.spec.Swarm.network
+	if s.spec.Swarm != nil { // nobody elsewhere reaches another
+		s.network = s.spec.Swarm.network
+		ip, err := addressIn(c, s.network)
+		s.ip = ip
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.NetworkSettings.Networks)) {
-		if ip := c.NetworkSettings.Networks[name].IPAddress; ip != "" && (s.ip == "" || name == preferred) {
+		if ip := c.NetworkSettings.Networks[name].IPAddress; ip != "" && (s.ip == "" || name == string(c.HostConfig.NetworkMode)) {
 			s.network, s.ip = name, ip
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"sweep/pkg/measure"
 )
 
 const (
@@ -44,22 +46,43 @@ type Swarm struct {
 
 // Swarm makes the network of a run's workers, on nodes to which a constraint
 // applies in the words of docker's, or on any where it is empty. The engine has to
-// be a manager.
-func (e *Engine) Swarm(ctx context.Context, owner Owner, constraint string) (*Swarm, error) {
+// be a manager, and the subject able to join the network, which gives it no way
+// out of networks of its own.
+func (e *Engine) Swarm(ctx context.Context, owner Owner, subject *Subject, constraint string) (*Swarm, error) {
 	switch node := e.info.Swarm; {
 	case node.LocalNodeState != swarm.LocalNodeStateActive:
 		return nil, fmt.Errorf("the engine at %s is in no Docker Swarm; `docker swarm init` makes one, and `docker swarm join` adds the machines that make the load", e.Endpoint())
 	case !node.ControlAvailable:
 		return nil, fmt.Errorf("the engine at %s is a worker of its Docker Swarm, and only a manager can place the load; run the service on a manager, or make this node one by `docker node promote %s`", e.Endpoint(), node.NodeID)
 	}
+	if mode := subject.blueprint.Host.NetworkMode; mode.IsHost() || mode.IsNone() || mode.IsContainer() {
+		return nil, fmt.Errorf("the service is in network mode %s and can't join another network, so the load can't come from other machines; remove placement, and write users.from: service", mode)
+	}
+	if err := e.hasNodes(ctx); err != nil {
+		return nil, err
+	}
 	s := &Swarm{engine: e, owner: owner, constraint: constraint, network: owner.name("load")}
 	ctx, cancel := cleanup(ctx) // the engine would make it though nobody waited any more
 	defer cancel()
-	options := network.CreateOptions{Driver: "overlay", Attachable: true, Labels: owner.labels(roleNetwork)}
+	options := network.CreateOptions{Driver: "overlay", Attachable: true, Internal: len(subject.blueprint.Networks) > 0, Labels: owner.labels(roleNetwork)}
 	if _, err := e.docker.NetworkCreate(ctx, s.network, options); err != nil {
-		return nil, fmt.Errorf("make the overlay network %s: %w", s.network, err)
+		return nil, errors.Join(fmt.Errorf("make the overlay network %s: %w", s.network, err), s.Remove(ctx))
 	}
 	return s, nil
+}
+
+// hasNodes returns an error where no other node of the Swarm can run tasks.
+func (e *Engine) hasNodes(ctx context.Context) error {
+	nodes, err := e.docker.NodeList(ctx, swarm.NodeListOptions{})
+	if err != nil {
+		return fmt.Errorf("list the nodes of the Docker Swarm: %w", err)
+	}
+	for _, n := range nodes {
+		if n.ID != e.info.Swarm.NodeID && n.Status.State == swarm.NodeStateReady && n.Spec.Availability == swarm.NodeAvailabilityActive {
+			return nil
+		}
+	}
+	return errors.New("no other node of the Docker Swarm is ready, and this one runs the service; `docker node ls` lists them, and `docker swarm join` adds one")
 }
 
 // Remove removes the network. All that was on it must be gone before. Of a nil
@@ -70,7 +93,7 @@ func (s *Swarm) Remove(ctx context.Context) error {
 	}
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
-	if err := s.engine.removeNetwork(ctx, s.network); err != nil {
+	if _, err := s.engine.removeNetwork(ctx, s.network); err != nil {
 		return fmt.Errorf("remove network %s: %w", s.network, err)
 	}
 	return nil
@@ -84,7 +107,7 @@ type placed struct {
 }
 
 // errNodeLost is that a node went away which had been given a task.
-var errNodeLost = errors.New("its node is down")
+var errNodeLost = fmt.Errorf("%w: its node is down", measure.ErrLost)
 
 // place starts n workers and returns once all run, or errNodeLost where one can't
 // for that its node went away. What it returns with an error is what has still
@@ -96,10 +119,10 @@ func (s *Swarm) place(ctx context.Context, w Worker, command []string, files int
 	if err == nil {
 		err = p.await(ctx, n)
 	}
-	if err != nil {
-		return p, fmt.Errorf("place %s on other nodes: %w%s", w.Image.Ref, err, after("; it said: ", p.said(context.WithoutCancel(ctx))))
+	if err == nil || errors.Is(err, errNodeLost) || ctx.Err() != nil {
+		return p, err
 	}
-	return p, nil
+	return p, fmt.Errorf("place %s on other nodes: %w%s", w.Image.Ref, err, after("; it said: ", p.said(ctx)))
 }
 
 // after returns what was said after words, nothing where nothing was.
@@ -164,9 +187,6 @@ func (s *Swarm) spec(w Worker, command []string, files int64, n int) swarm.Servi
 		// As an agent on a network has it; see [Agent.Attach].
 		Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "1024 65535"},
 	}
-	if len(w.Image.Digests) > 0 {
-		c.Image = w.Image.Digests[0] // the same on all nodes
-	}
 	if len(w.Files) > 0 {
 		c.Dir = crewFiles
 	}
@@ -203,7 +223,10 @@ func (p *placed) await(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		running := 0
+		if err := p.lostNode(ctx, tasks); err != nil {
+			return err
+		}
+		running, waits := 0, ""
 		for _, t := range tasks {
 			why := lame(t)
 			switch {
@@ -211,18 +234,17 @@ func (p *placed) await(ctx context.Context, n int) error {
 				running++
 			case why != nil && (t.Status.State != swarm.TaskStatePending || time.Since(began) > unplaced):
 				return why
+			default:
+				waits = fmt.Sprintf("another is %s %s", t.Status.State, t.Status.Err)
 			}
 		}
 		if running >= n {
 			return nil
 		}
-		if err := p.lostNode(ctx, tasks); err != nil {
-			return err
-		}
 		select {
 		case <-time.After(placeLooks):
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d run: %w", running, n, context.Cause(ctx))
+			return fmt.Errorf("%d of %d run, %s: %w", running, n, waits, context.Cause(ctx))
 		}
 	}
 }
@@ -263,8 +285,8 @@ func lame(t swarm.Task) error {
 	return fmt.Errorf("a worker ended: %s", why)
 }
 
-// lostNode returns errNodeLost where a task that doesn't run yet was given to a
-// node that has gone since.
+// lostNode returns errNodeLost where a task was given to a node that has gone
+// since.
 func (p *placed) lostNode(ctx context.Context, tasks []swarm.Task) error {
 	nodes, err := p.swarm.engine.docker.NodeList(ctx, swarm.NodeListOptions{})
 	if err != nil {
@@ -329,15 +351,11 @@ func gone(err error) error {
 }
 
 // addressIn returns the address of a running container in a network.
-func (e *Engine) addressIn(ctx context.Context, id, name string) (string, error) {
-	c, err := e.docker.ContainerInspect(ctx, id)
-	if err != nil {
-		return "", fmt.Errorf("find the address of container %.12s: %w", id, err)
-	}
+func addressIn(c container.InspectResponse, name string) (string, error) {
 	if n := c.NetworkSettings.Networks[name]; n != nil && n.IPAddress != "" {
 		return n.IPAddress, nil
 	}
-	return "", fmt.Errorf("container %.12s has no address in network %s", id, name)
+	return "", fmt.Errorf("container %.12s has no address in network %s", c.ID, name)
 }
 
 // cleanSwarm removes services, and then the configurations that they had.

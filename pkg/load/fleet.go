@@ -42,14 +42,19 @@ const (
 	lead    = 200 * time.Millisecond // from when all clocks are known until the load begins
 	apart   = 50 * time.Millisecond  // how far from one another agents may begin
 	looks   = 8                      // at each agent's clock
+
+	leastWait = 5 * time.Second // for a service that is ready to show it, however long its agents took
 )
 
 // Await starts the agents and waits until all see that the target is ready.
 func (f *Fleet) Await(ctx context.Context, t measure.Target) error {
+	began := time.Now()
 	if err := f.attach(ctx, t); err != nil {
 		return err
 	}
 	plan := f.Plan(t)
+	// The service has been starting meanwhile.
+	plan.Ready.Within = max(plan.Ready.Within-time.Since(began), min(plan.Ready.Within, leastWait))
 	frames, err := f.ask(ctx, plan.Ready.Within+silence, func(i int) order {
 		part := plan
 		if f.isWitness(i) {
@@ -76,8 +81,8 @@ func (f *Fleet) Await(ctx context.Context, t measure.Target) error {
 		return nil
 	case len(frames):
 		return notReady(frames[0].NotReady)
-	default: // the others have seen it: what keeps these from it isn't the service
-		return f.say(never[0], unable(frames[never[0]].NotReady))
+	default: // the others have seen it: what keeps these from it isn't the service, unless that was late
+		return f.say(never[0], fmt.Errorf("%w: %w", measure.ErrLost, unable(frames[never[0]].NotReady)))
 	}
 }
 

@@ -33,6 +33,7 @@ type player struct {
 	gone    int           // hangs up after so many seconds, 0: stays
 	unable  string        // why it can't do it
 	effort  measure.Effort
+	within  time.Duration // in which the service had to get ready
 	started time.Time // when it began
 }
 
@@ -66,6 +67,7 @@ func (p *player) play(conn net.Conn) {
 			tell(frame{NotReady: "no route to host"})
 		case o.Plan != nil:
 			plan = *o.Plan
+			p.within = plan.Ready.Within
 			tell(frame{Ready: true})
 		case o.Ceiling != nil:
 			tell(frame{Ceiling: 1000})
@@ -128,6 +130,25 @@ func muster(t *testing.T, players ...*player) (s measure.Series, took time.Durat
 		took = time.Since(began)
 	})
 	return s, took, err
+}
+
+// A service has so long to get ready, however long its agents take meanwhile; but
+// theirs alone makes none of them fail.
+func TestAServiceStartsWhileItsAgentsDo(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{0: time.Minute, 40 * time.Second: 20 * time.Second, 2 * time.Minute: leastWait} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &player{}
+			at := attach(p)
+			f := &Fleet{
+				Attach: func(ctx context.Context, t measure.Target) ([]io.ReadWriteCloser, error) { time.Sleep(took); return at(ctx, t) },
+				Plan:   func(measure.Target) Plan { return Plan{Ready: Ready{Within: time.Minute}} },
+			}
+			defer disband(t, f)
+			if err := f.Await(t.Context(), measure.Target{}); err != nil || p.within != want {
+				t.Errorf("after %v: %v, ready within %v; want %v", took, err, p.within, want)
+			}
+		})
+	}
 }
 
 // How busy the service's host is, only the witness can see; it plays nobody.
@@ -220,7 +241,7 @@ func TestAServiceIsNotReadyOnlyIfNoAgentSeesIt(t *testing.T) {
 		t.Errorf("seen by none: %v", err)
 	}
 	_, _, err := muster(t, &player{}, &player{never: true})
-	if want := "agent 2 of 2: the load agent: no route to host"; err == nil || err.Error() != want || errors.Is(err, measure.ErrNotReady) {
+	if want := "agent 2 of 2: part of the load was lost: the load agent: no route to host"; err == nil || err.Error() != want || errors.Is(err, measure.ErrNotReady) {
 		t.Errorf("seen by one: %v", err)
 	}
 }

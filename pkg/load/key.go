@@ -12,7 +12,7 @@ import (
 	"math/big"
 )
 
-// Key is the secret that a relay and its agents share, drawn for each run. Who
+// Key is the secret that a relay and its agents share, drawn for each relay. Who
 // has it can make an Ed25519 key pair of it, and so can both ends of a
 // connection: each shows a certificate of its own for that pair, and takes none
 // but that. So one secret gives TLS 1.3 that proves both ends, without an

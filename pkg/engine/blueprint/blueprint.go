@@ -99,9 +99,9 @@ func (b Blueprint) With(env, labels map[string]string) Blueprint {
 	return b
 }
 
-// Joining returns b in one network more. Instead of the engine's default network
-// it is in that alone; with the network of the host or of another container an
-// engine refuses it.
+// Joining returns b in one network more, and instead of the default network in
+// that alone. The network mode may not be that of the host, of another container
+// or none.
 func (b Blueprint) Joining(network string) Blueprint {
 	b = b.clone()
 	if len(b.Networks) == 0 && (b.Host.NetworkMode == "" || b.Host.NetworkMode.IsDefault() || b.Host.NetworkMode.IsBridge()) {

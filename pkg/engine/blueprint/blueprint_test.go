@@ -1,6 +1,7 @@
 package blueprint
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,6 +109,29 @@ func TestWithReplacesVariables(t *testing.T) {
 	}
 	if b.Config.Labels != nil || len(b.Config.Env) != 3 {
 		t.Error("the blueprint itself has changed")
+	}
+}
+
+func TestJoiningLeavesOneInItsNetworks(t *testing.T) {
+	for mode, c := range map[string]struct{ networks, want []string }{
+		"":       {nil, []string{"load"}},
+		"bridge": {[]string{"bridge"}, []string{"bridge", "load"}},
+		"inner":  {[]string{"inner", "outer"}, []string{"inner", "outer", "load"}},
+	} {
+		b := Blueprint{Host: container.HostConfig{NetworkMode: container.NetworkMode(mode)}}
+		for _, n := range c.networks {
+			b.Networks = append(b.Networks, Network{Name: n})
+		}
+		var got []string
+		for _, n := range b.Joining("load").Networks {
+			got = append(got, n.Name)
+		}
+		if !slices.Equal(got, c.want) || len(b.Networks) != len(c.networks) {
+			t.Errorf("in %v it joins %v, and was left in %v", c.networks, got, b.Networks)
+		}
+		if first := b.Joining("load").Host.NetworkMode; string(first) != c.want[0] {
+			t.Errorf("in %v its mode is %s", c.networks, first)
+		}
 	}
 }
 
