@@ -34,7 +34,7 @@ type player struct {
 	unable  string        // why it can't do it
 	effort  measure.Effort
 	within  time.Duration // in which the service had to get ready
-	started time.Time // when it began
+	started time.Time     // when it began
 }
 
 // attach joins the players to a fleet.
@@ -140,8 +140,11 @@ func TestAServiceStartsWhileItsAgentsDo(t *testing.T) {
 			p := &player{}
 			at := attach(p)
 			f := &Fleet{
-				Attach: func(ctx context.Context, t measure.Target) ([]io.ReadWriteCloser, error) { time.Sleep(took); return at(ctx, t) },
-				Plan:   func(measure.Target) Plan { return Plan{Ready: Ready{Within: time.Minute}} },
+				Attach: func(ctx context.Context, t measure.Target) ([]io.ReadWriteCloser, error) {
+					time.Sleep(took)
+					return at(ctx, t)
+				},
+				Plan: func(measure.Target) Plan { return Plan{Ready: Ready{Within: time.Minute}} },
 			}
 			defer disband(t, f)
 			if err := f.Await(t.Context(), measure.Target{}); err != nil || p.within != want {

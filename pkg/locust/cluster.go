@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"sweep/pkg/measure"
@@ -25,6 +26,9 @@ type Crew interface {
 	io.ReadWriteCloser
 	// Said returns the last that the workers wrote.
 	Said(ctx context.Context) string
+	// Watch returns why a worker doesn't run any more, as soon as one doesn't, or
+	// nil at the end of ctx.
+	Watch(ctx context.Context) error
 }
 
 // Cluster is a generator whose users are played by Locust's workers. They are
@@ -77,11 +81,30 @@ func (c *Cluster) man(ctx context.Context, t measure.Target) error {
 		return fmt.Errorf("starting Locust: %w", err)
 	}
 	c.crew, c.answers, c.network = crew, json.NewDecoder(crew), t.Network
-	if err := c.muster(ctx, musterWithin); err != nil {
-		return fmt.Errorf("starting Locust: %w%s", err, c.said(ctx))
+	if err := c.musterNew(ctx); err != nil {
+		return fmt.Errorf("starting Locust: %w", err)
 	}
 	c.broken = false
 	return nil
+}
+
+// musterNew waits until all workers are ready that have just been started, unless
+// one of them ends. The error has what they said.
+func (c *Cluster) musterNew(ctx context.Context) error {
+	mustering, giveUp := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := c.crew.Watch(mustering); err != nil {
+			giveUp(fmt.Errorf("%w%s", err, c.said(ctx))) // now: it ends the crew
+		}
+	})
+	err := c.muster(mustering, musterWithin)
+	if err != nil && mustering.Err() == nil {
+		err = fmt.Errorf("%w%s", err, c.said(ctx))
+	}
+	giveUp(nil)
+	watching.Wait()
+	return err
 }
 
 // muster waits until all workers are ready.

@@ -168,9 +168,23 @@ type crew struct {
 	closed     chan struct{}
 	fakes      []*fake
 	door       door
+	ends       error // of a worker that doesn't run, nil: all do
 }
 
-func (c *crew) Said(context.Context) string { return "" }
+func (c *crew) Said(context.Context) string {
+	if c.ends == nil {
+		return ""
+	}
+	return "ImportError: wasp\n"
+}
+
+// Watch returns c.ends, if it is to end.
+func (c *crew) Watch(ctx context.Context) error {
+	if c.ends == nil {
+		<-ctx.Done()
+	}
+	return c.ends
+}
 
 func (c *crew) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
@@ -474,7 +488,28 @@ type says struct{ io.Reader }
 
 func (*says) Write(b []byte) (int, error) { return len(b), nil }
 func (*says) Said(context.Context) string { return "" }
-func (*says) Close() error                { return nil }
+
+func (*says) Watch(ctx context.Context) error { <-ctx.Done(); return nil }
+
+func (*says) Close() error { return nil }
+
+// Whoever waits for a worker that has ended waits no longer for the others.
+func TestAWorkerThatEndsBeforeItIsReadyIsSaidAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clusterOf(t, climb)
+		c.Workers = 1
+		c.Start = func(ctx context.Context, _ measure.Target) (Crew, error) {
+			crew := start(ctx)
+			crew.ends = errors.New("worker 1 ended with exit code 1")
+			return crew, nil
+		}
+		began := time.Now()
+		err := c.Await(t.Context(), measure.Target{})
+		if want := "starting Locust: worker 1 ended with exit code 1; the workers said: ImportError: wasp"; err == nil || !strings.HasSuffix(err.Error(), want) || time.Since(began) > time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
 
 // A worker that takes nothing may play on as it was told last, and nobody can
 // stop it. The others are stopped at once.
