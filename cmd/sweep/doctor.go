@@ -62,7 +62,10 @@ func doctor(ctx context.Context, c console, file, results, contextName string, a
 		if err != nil {
 			return err
 		}
-		need.Users, need.Cells = e.Users.Target, e.Matrix.Cells()
+		need.Users = e.Users.Target
+		if e.Placement.Swarm == nil { // else the generator has cores elsewhere
+			need.Cells = e.Matrix.Cells()
+		}
 	}
 	need.Free, _ = store.Free(results) // an unknown is a check that isn't visible
 	fmt.Fprintln(c.err, "Running a probe under limits; this takes a few seconds.")

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sweep/pkg/engine"
 	"sweep/pkg/experiment"
@@ -38,8 +39,9 @@ func locustOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine,
 	if l.URL != "" {
 		user, password, _ := strings.Cut(l.Auth.Resolved, ":")
 		page := &locust.Page{
-			URL: l.URL, User: user, Password: password, Client: http.DefaultClient, Ready: ready,
-			Plan: func(t measure.Target) locust.Plan { return locust.NewPlan(e.Of(t.Trial), t.Address, nil) },
+			URL: l.URL, User: user, Password: password, Client: http.DefaultClient,
+			Ready: func(ctx context.Context, t measure.Target) error { return ready(ctx, t, 0) },
+			Plan:  func(t measure.Target) locust.Plan { return locust.NewPlan(e.Of(t.Trial), t.Address, nil) },
 		}
 		return page, func() error { return nil }, nil
 	}
@@ -76,13 +78,18 @@ func locustOf(ctx context.Context, e *experiment.Experiment, eng *engine.Engine,
 }
 
 // readiness returns what waits until a start of the service is ready, as seen
-// from where the load comes from.
-func readiness(e *experiment.Experiment, agent *engine.Agent) func(context.Context, measure.Target) error {
-	return func(ctx context.Context, t measure.Target) error {
-		if e.Users.From == experiment.FromHost {
-			return (&load.Local{Plan: planner(e)}).Await(ctx, t) //nolint:wrapcheck // says what failed
+// from where the load comes from, that has been starting for some time.
+func readiness(e *experiment.Experiment, agent *engine.Agent) func(ctx context.Context, t measure.Target, since time.Duration) error {
+	return func(ctx context.Context, t measure.Target, since time.Duration) error {
+		plan := func(t measure.Target) load.Plan {
+			plan := planner(e)(t)
+			plan.Ready = plan.Ready.After(since)
+			return plan
 		}
-		looks := &load.Remote{Attach: agent.Attach, Plan: planner(e)}
+		if e.Users.From == experiment.FromHost {
+			return (&load.Local{Plan: plan}).Await(ctx, t) //nolint:wrapcheck // says what failed
+		}
+		looks := &load.Remote{Attach: agent.Attach, Plan: plan}
 		return errors.Join(looks.Await(ctx, t), looks.Close())
 	}
 }

@@ -273,14 +273,17 @@ func (s span) lost(u experiment.Users) float64 {
 	return 0
 }
 
-// outrun reports whether the generator was at its own limit while the service
-// wasn't: what looks like the service's failure may be answers that lay
-// unread. It matters where users never wait, since there a saturated loop is
-// no sign of an invalid load.
+// outrun reports whether the generator, or a host of its own, was at its limit
+// while the service wasn't: what looks like the service's failure may be answers
+// that lay unread. A busy loop matters here where users never wait, since there it
+// is no sign of an invalid load.
 func (s span) outrun(limits experiment.Limits) bool {
 	return slices.ContainsFunc(s.windows, func(w measure.Window) bool {
 		if w.Effort == nil || atLimit(w, limits) {
 			return false
+		}
+		if at := w.Effort.Elsewhere; at != nil && (at.Idle < hostIdleFloor || at.Steal > stealCeiling) {
+			return true
 		}
 		return w.Effort.Busy > saturated || w.Effort.Throttled != nil && *w.Effort.Throttled > stoppedMost
 	})

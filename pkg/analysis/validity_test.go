@@ -200,28 +200,38 @@ func TestAFrozenGeneratorIsNoStall(t *testing.T) {
 }
 
 // A loop that has always something to read is neither late nor slow to turn.
-// Where users never wait, that is all the same how it should be.
+// Where users never wait, that is all the same how it should be. Nor does a host
+// that makes load, and has no time for its answers, show otherwise.
 func TestAServiceThatOutrunsTheGeneratorDoesNotFail(t *testing.T) {
-	e, ws := question(), ramp()
-	e.Users.Wait = experiment.Wait{}
-	for i := 6; i < 15; i++ {
-		ws[i] = second(i, crowd(i), crowd(i), 3*time.Second)
-		ws[i].Effort = &measure.Effort{Busy: 0.99, HostIdle: 0.5}
-	}
-	if v := analysis.Judge(e, result(ws, measure.Exit{})); v.Outcome != analysis.GeneratorLimited || v.LastPass.Users != 600 {
-		t.Errorf("got %s", v.Outcome)
-	}
-	for i := 6; i < 15; i++ {
-		ws[i].Usage.CPU = 0.97 // of 1
-	}
-	if v := analysis.Judge(e, result(ws, measure.Exit{})); v.Outcome != analysis.Breached || v.FirstFail.Users != 700 {
-		t.Errorf("at its own limit: got %s", v.Outcome)
-	}
-	for i := 6; i < 15; i++ {
-		ws[i].Response = measure.NewHistogram(measure.Bucket{Value: 20 * time.Millisecond, Count: ws[i].Done})
-	}
-	if v := analysis.Judge(e, result(ws, measure.Exit{})); v.Outcome != analysis.Passed {
-		t.Errorf("carried all the same: got %s", v.Outcome)
+	for what, load := range map[string]struct {
+		wait   experiment.Wait
+		effort measure.Effort
+	}{
+		"a busy loop":   {experiment.Wait{}, measure.Effort{Busy: 0.99, HostIdle: 0.5}},
+		"a busy host":   {question().Users.Wait, measure.Effort{HostIdle: 0.5, Elsewhere: &measure.Spare{Idle: 0.01}}},
+		"a robbed host": {question().Users.Wait, measure.Effort{HostIdle: 0.5, Elsewhere: &measure.Spare{Idle: 0.5, Steal: 0.1}}},
+	} {
+		e, ws := question(), ramp()
+		e.Users.Wait = load.wait
+		for i := 6; i < 15; i++ {
+			ws[i] = second(i, crowd(i), crowd(i), 3*time.Second)
+			ws[i].Effort = &load.effort
+		}
+		if v := analysis.Judge(e, result(ws, measure.Exit{})); v.Outcome != analysis.GeneratorLimited || v.LastPass.Users != 600 {
+			t.Errorf("%s: got %s", what, v.Outcome)
+		}
+		for i := 6; i < 15; i++ {
+			ws[i].Usage.CPU = 0.97 // of 1
+		}
+		if v := analysis.Judge(e, result(ws, measure.Exit{})); v.Outcome != analysis.Breached || v.FirstFail.Users != 700 {
+			t.Errorf("%s, the service at its own limit: got %s", what, v.Outcome)
+		}
+		for i := 6; i < 15; i++ {
+			ws[i].Response = measure.NewHistogram(measure.Bucket{Value: 20 * time.Millisecond, Count: ws[i].Done})
+		}
+		if v := analysis.Judge(e, result(ws, measure.Exit{})); v.Outcome != analysis.Passed {
+			t.Errorf("%s, carried all the same: got %s", what, v.Outcome)
+		}
 	}
 }
 

@@ -42,8 +42,6 @@ const (
 	lead    = 200 * time.Millisecond // from when all clocks are known until the load begins
 	apart   = 50 * time.Millisecond  // how far from one another agents may begin
 	looks   = 8                      // at each agent's clock
-
-	leastWait = 5 * time.Second // for a service that is ready to show it, however long its agents took
 )
 
 // Await starts the agents and waits until all see that the target is ready.
@@ -53,8 +51,7 @@ func (f *Fleet) Await(ctx context.Context, t measure.Target) error {
 		return err
 	}
 	plan := f.Plan(t)
-	// The service has been starting meanwhile.
-	plan.Ready.Within = max(plan.Ready.Within-time.Since(began), min(plan.Ready.Within, leastWait))
+	plan.Ready = plan.Ready.After(time.Since(began)) // the service has been starting meanwhile
 	frames, err := f.ask(ctx, plan.Ready.Within+silence, func(i int) order {
 		part := plan
 		if f.isWitness(i) {
@@ -117,8 +114,8 @@ func (f *Fleet) players() int {
 	return len(f.agents)
 }
 
-// seenBy returns a report with what it says of the service's host: that is the
-// witness's to see, and nothing else is.
+// seenBy returns a report with what it says of hosts in its place: of the
+// service's what the witness saw, and of others what the rest did.
 func (f *Fleet) seenBy(i int, tick measure.Tick) measure.Tick {
 	for n := range tick.Windows {
 		w := &tick.Windows[n]
@@ -127,6 +124,7 @@ func (f *Fleet) seenBy(i int, tick measure.Tick) measure.Tick {
 		case f.isWitness(i):
 			w.Effort = &measure.Effort{HostIdle: w.Effort.HostIdle, Steal: w.Effort.Steal}
 		default:
+			w.Effort.Elsewhere = &measure.Spare{Idle: w.Effort.HostIdle, Steal: w.Effort.Steal}
 			w.Effort.HostIdle, w.Effort.Steal = 1, 0
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,8 +169,8 @@ func TestTheWitnessTellsOfTheServicesHost(t *testing.T) {
 		}
 		defer disband(t, f)
 		s := loaded(t, f, measure.Target{Container: "service"})
-		want := measure.Effort{CPU: 3, HostIdle: 0.3, Steal: 0.1}
-		if w := s.Last(); w.Users != 10 || w.Sent != 10 || *w.Effort != want {
+		want := measure.Effort{CPU: 3, HostIdle: 0.3, Steal: 0.1, Elsewhere: &measure.Spare{Idle: 0, Steal: 0.2}}
+		if w := s.Last(); w.Users != 10 || w.Sent != 10 || !reflect.DeepEqual(*w.Effort, want) {
 			t.Errorf("%d users, %d requests, effort %+v", w.Users, w.Sent, w.Effort)
 		}
 		called := &Fleet{agents: make([]*session, 3), witnessed: true}

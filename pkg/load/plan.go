@@ -64,6 +64,16 @@ type Ready struct {
 	Within time.Duration `json:"within"`
 }
 
+// leastWait is how long a service that is ready has to show it, however long its
+// load took to get so far.
+const leastWait = 5 * time.Second
+
+// After returns r for a service that has been starting for some time.
+func (r Ready) After(spent time.Duration) Ready {
+	r.Within = max(r.Within-spent, min(r.Within, leastWait))
+	return r
+}
+
 // NewPlan returns the experiment's plan for the service at address. The
 // experiment must have the content of the files that it names; the error says
 // which rows of its feed don't fit the request, and doesn't depend on address.

@@ -38,8 +38,9 @@ type Cluster struct {
 	Workers int // how many there shall be
 	// Start starts a master and its workers where the target's load comes from.
 	Start func(ctx context.Context, t measure.Target) (Crew, error)
-	// Ready waits until the target is ready, as [sweep.Generator] says.
-	Ready func(ctx context.Context, t measure.Target) error
+	// Ready waits until the target is ready, as [sweep.Generator] says, which has
+	// been starting for some time.
+	Ready func(ctx context.Context, t measure.Target, since time.Duration) error
 	// Plan returns what to do with a fresh start of the service.
 	Plan func(t measure.Target) Plan
 
@@ -55,10 +56,11 @@ type Cluster struct {
 // returns at the beginning of a second, since Locust counts by those.
 func (c *Cluster) Await(ctx context.Context, t measure.Target) error {
 	c.warnings = nil
+	began := time.Now()
 	if err := c.man(ctx, t); err != nil {
 		return err
 	}
-	if err := c.Ready(ctx, t); err != nil {
+	if err := c.Ready(ctx, t, time.Since(began)); err != nil {
 		return err //nolint:wrapcheck // says what failed
 	}
 	_, err := c.ask(ctx, order{Second: true}, hush)

@@ -236,7 +236,7 @@ func clusterOf(t *testing.T, ramp experiment.Ramp, workers ...*fake) *Cluster {
 	c := &Cluster{
 		Workers: len(workers),
 		Start:   func(ctx context.Context, _ measure.Target) (Crew, error) { return start(ctx, workers...), nil },
-		Ready:   func(context.Context, measure.Target) error { return nil },
+		Ready:   func(context.Context, measure.Target, time.Duration) error { return nil },
 		Plan: func(t measure.Target) Plan {
 			return Plan{Host: "http://" + t.Address, Ramp: ramp, Classes: []Class{{"U", 1}}, Wait: time.Second}
 		},

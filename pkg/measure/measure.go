@@ -204,6 +204,24 @@ type Effort struct {
 	Allocations uint64           `json:"allocations"`         // objects that it put on the heap
 	HostIdle    float64          `json:"host_idle"`           // share of all the host's cores that was idle, 0 to 1
 	Steal       float64          `json:"steal"`               // share that the hypervisor took
+
+	// Elsewhere is of the hosts that make the load, where they are others than the
+	// service's, of which HostIdle and Steal then are; nil where they aren't.
+	Elsewhere *Spare `json:"elsewhere,omitempty"`
+}
+
+// Spare is what hosts have left: the least of several.
+type Spare struct {
+	Idle  float64 `json:"idle"`  // share of all the host's cores that was idle, 0 to 1
+	Steal float64 `json:"steal"` // share that the hypervisor took
+}
+
+// beside returns the least that either has.
+func (s *Spare) beside(other *Spare) *Spare {
+	if s == nil || other == nil {
+		return cmp.Or(s, other)
+	}
+	return &Spare{Idle: min(s.Idle, other.Idle), Steal: max(s.Steal, other.Steal)}
 }
 
 // Network is what the kernel counted in the service's network namespace over

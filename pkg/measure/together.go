@@ -81,6 +81,7 @@ func (e *Effort) beside(other *Effort) *Effort {
 		Memory: e.Memory + other.Memory, Allocations: e.Allocations + other.Allocations,
 		Busy: max(e.Busy, other.Busy), Turn: max(e.Turn, other.Turn), Pause: max(e.Pause, other.Pause), Scheduler: max(e.Scheduler, other.Scheduler),
 		Throttled: worst(e.Throttled, other.Throttled), HostIdle: min(e.HostIdle, other.HostIdle), Steal: max(e.Steal, other.Steal),
+		Elsewhere: e.Elsewhere.beside(other.Elsewhere),
 	}
 }
 
