@@ -62,10 +62,7 @@ func doctor(ctx context.Context, c console, file, results, contextName string, a
 		if err != nil {
 			return err
 		}
-		need.Users = e.Users.Target
-		if e.Placement.Swarm == nil { // else the generator has cores elsewhere
-			need.Cells = e.Matrix.Cells()
-		}
+		need.Users, need.Cells, need.Elsewhere = e.Users.Target, e.Matrix.Cells(), e.Placement.Swarm != nil
 	}
 	need.Free, _ = store.Free(results) // an unknown is a check that isn't visible
 	fmt.Fprintln(c.err, "Running a probe under limits; this takes a few seconds.")
@@ -194,7 +191,7 @@ func examine(ctx context.Context, c console, eng *engine.Engine, agent *engine.A
 	if err != nil {
 		return fmt.Errorf("examining the engine: %w", err)
 	}
-	checks := analysis.Fitness(x, analysis.Need{Users: e.Users.Target})
+	checks := analysis.Fitness(x, analysis.Need{Users: e.Users.Target, Elsewhere: e.Placement.Swarm != nil})
 	if failed := analysis.Failed(checks); len(failed) > 0 {
 		return unfit(failed)
 	}

@@ -35,6 +35,8 @@ type Need struct {
 	Users int                 // connections at once, at the most
 	Cells []experiment.Limits // none: any that leaves the generator a core
 	Free  *experiment.Bytes   // where the results go; nil where that isn't known
+
+	Elsewhere bool // the load comes from other machines
 }
 
 // Thresholds of fitness.
@@ -67,7 +69,7 @@ func Fitness(x measure.Examination, need Need) []Check {
 		memoryLimit(x.Trial),
 		swapping(saw.Swap, x.SwapLimit),
 		scheduler(saw),
-		room(x.Host, need.Cells),
+		room(x.Host, need),
 		others(saw.Others, x.Host.CPUs),
 		stolen(saw.Steal),
 		files(saw, x.AgentFiles, need.Users),
@@ -77,8 +79,16 @@ func Fitness(x measure.Examination, need Need) []Check {
 		clockSource(saw.ClockSource),
 		clocks(x),
 		pressure(saw.Pressure, x.Pressure),
-		{"load path", OK, "the load comes from inside the service's network namespace: no published port, no userland proxy", ""},
+		loadPath(need.Elsewhere),
 	}
+}
+
+func loadPath(elsewhere bool) Check {
+	from := "inside the service's network namespace"
+	if elsewhere {
+		from = "other machines over a network that the service joins"
+	}
+	return Check{"load path", OK, "the load comes from " + from + ": no published port, no userland proxy", ""}
 }
 
 // Failed returns those checks that failed.
@@ -233,10 +243,15 @@ func scheduler(saw measure.Probe) Check {
 }
 
 // room says whether the generator has a core beside the cells.
-func room(host measure.Host, cells []experiment.Limits) Check {
+func room(host measure.Host, need Need) Check {
+	cells := need.Cells
 	c := Check{"cores", OK, fmt.Sprintf("%d; every cell leaves the generator one", host.CPUs), ""}
 	if host.CPUs == 0 {
 		return unseen(c.Name, "the engine doesn't tell how many there are")
+	}
+	if need.Elsewhere {
+		c.Seen = fmt.Sprintf("%d; the generator has others", host.CPUs)
+		return c
 	}
 	if len(cells) == 0 {
 		c.Seen = fmt.Sprintf("%d; cells of up to %d CPU leave the generator one", host.CPUs, host.CPUs-1)

@@ -77,6 +77,7 @@ func TestFitness(t *testing.T) {
 		{"swap unknown", func(x *measure.Examination, _ *analysis.Need) { x.Trial.Saw.Swap, x.SwapLimit = nil, false }, "swap", analysis.NotVisible, ""},
 		{"room", func(*measure.Examination, *analysis.Need) {}, "cores", analysis.OK, "every cell leaves"},
 		{"no room", func(x *measure.Examination, _ *analysis.Need) { x.Host.CPUs = 2 }, "cores", analysis.Warned, "beside 2 CPU / 200M"},
+		{"room elsewhere", func(x *measure.Examination, n *analysis.Need) { x.Host.CPUs, n.Elsewhere = 2, true }, "cores", analysis.OK, "the generator has others"},
 		{"impossible cells take no room", func(x *measure.Examination, _ *analysis.Need) { x.Host.CPUs = 1 }, "cores", analysis.OK, ""},
 		{"no matrix", func(_ *measure.Examination, n *analysis.Need) { n.Cells = nil }, "cores", analysis.OK, "cells of up to 3 CPU"},
 		{"no matrix, one core", func(x *measure.Examination, n *analysis.Need) { n.Cells, x.Host.CPUs = nil, 1 }, "cores", analysis.Warned, "share"},
@@ -104,6 +105,7 @@ func TestFitness(t *testing.T) {
 		{"pressure far away", func(x *measure.Examination, _ *analysis.Need) { x.Pressure = false }, "pressure", analysis.NotVisible, "can't be read from here"},
 		{"no pressure", func(x *measure.Examination, _ *analysis.Need) { x.Pressure, x.Trial.Saw.Pressure = false, new(false) }, "pressure", analysis.Warned, "psi=1"},
 		{"pressure unknown", func(x *measure.Examination, _ *analysis.Need) { x.Pressure, x.Trial = false, nil }, "pressure", analysis.NotVisible, ""},
+		{"from elsewhere", func(_ *measure.Examination, n *analysis.Need) { n.Elsewhere = true }, "load path", analysis.OK, "from other machines"},
 		{"never through the proxy", func(*measure.Examination, *analysis.Need) {}, "load path", analysis.OK, "userland proxy"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
