@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"strings"
 
 	"sweep/pkg/experiment"
 	"sweep/pkg/measure"
@@ -141,8 +142,12 @@ func (s scanned) instrument(e *experiment.Experiment) []string {
 // excuse tells why the generator was the limit, and what of its own it had.
 func (s span) excuse(e *experiment.Experiment) string {
 	rs := s.doubts(e)
-	text := fmt.Sprintf("%s at %.0f s", rs, s.end().Seconds())
 	w := s.windows[len(s.windows)-1]
+	reasons := rs.String()
+	if w.Effort != nil && spent(w.Effort.Elsewhere) {
+		reasons = strings.TrimPrefix(fmt.Sprintf("%s, a host that makes the load %.0f %% idle, %.0f %% of it stolen", reasons, 100*w.Effort.Elsewhere.Idle, 100*w.Effort.Elsewhere.Steal), ", ")
+	}
+	text := fmt.Sprintf("%s at %.0f s", reasons, s.end().Seconds())
 	if w.Effort == nil {
 		return text
 	}

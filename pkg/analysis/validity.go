@@ -282,11 +282,13 @@ func (s span) outrun(limits experiment.Limits) bool {
 		if w.Effort == nil || atLimit(w, limits) {
 			return false
 		}
-		if at := w.Effort.Elsewhere; at != nil && (at.Idle < hostIdleFloor || at.Steal > stealCeiling) {
-			return true
-		}
-		return w.Effort.Busy > saturated || w.Effort.Throttled != nil && *w.Effort.Throttled > stoppedMost
+		return spent(w.Effort.Elsewhere) || w.Effort.Busy > saturated || w.Effort.Throttled != nil && *w.Effort.Throttled > stoppedMost
 	})
+}
+
+// spent reports whether a host is known to have nothing left.
+func spent(left *measure.Spare) bool {
+	return left != nil && (left.Idle < hostIdleFloor || left.Steal > stealCeiling)
 }
 
 // Assessment is whether a whole load can be believed.

@@ -206,10 +206,11 @@ func TestAServiceThatOutrunsTheGeneratorDoesNotFail(t *testing.T) {
 	for what, load := range map[string]struct {
 		wait   experiment.Wait
 		effort measure.Effort
+		why    string
 	}{
-		"a busy loop":   {experiment.Wait{}, measure.Effort{Busy: 0.99, HostIdle: 0.5}},
-		"a busy host":   {question().Users.Wait, measure.Effort{HostIdle: 0.5, Elsewhere: &measure.Spare{Idle: 0.01}}},
-		"a robbed host": {question().Users.Wait, measure.Effort{HostIdle: 0.5, Elsewhere: &measure.Spare{Idle: 0.5, Steal: 0.1}}},
+		"a busy loop":   {experiment.Wait{}, measure.Effort{Busy: 0.99, HostIdle: 0.5}, "an event loop was busy 99 % of the time at "},
+		"a busy host":   {question().Users.Wait, measure.Effort{HostIdle: 0.5, Elsewhere: &measure.Spare{Idle: 0.01}}, "a host that makes the load 1 % idle, 0 % of it stolen at "},
+		"a robbed host": {question().Users.Wait, measure.Effort{HostIdle: 0.5, Elsewhere: &measure.Spare{Idle: 0.5, Steal: 0.1}}, "a host that makes the load 50 % idle, 10 % of it stolen at "},
 	} {
 		e, ws := question(), ramp()
 		e.Users.Wait = load.wait
@@ -219,6 +220,8 @@ func TestAServiceThatOutrunsTheGeneratorDoesNotFail(t *testing.T) {
 		}
 		if v := analysis.Judge(e, result(ws, measure.Exit{})); v.Outcome != analysis.GeneratorLimited || v.LastPass.Users != 600 {
 			t.Errorf("%s: got %s", what, v.Outcome)
+		} else if why := strings.Join(v.Cause.Evidence, "; "); !strings.Contains(why, load.why) {
+			t.Errorf("%s: told as %q", what, why)
 		}
 		for i := 6; i < 15; i++ {
 			ws[i].Usage.CPU = 0.97 // of 1

@@ -88,9 +88,9 @@ func (a *Agent) Remove(ctx context.Context) error {
 }
 
 // Attach starts an agent where a target's load comes from: in the network
-// namespace of its container, or beside it on a network of its, or where there
-// is no container in a namespace of its own, with loopback alone. What is written to the connection is the agent's standard
-// input, what is read its standard output. Reading ends with io.EOF where the
+// namespace of its container, or on a network of its, or, where there is neither,
+// in a namespace of its own, with loopback alone. What is written to the
+// connection is the agent's standard input, what is read its standard output. Reading ends with io.EOF where the
 // agent ended well, else with an error that has its exit code and the last
 // 4 KiB of its standard error. Closing the connection ends the agent and
 // removes its container, which also happens should this process be killed.

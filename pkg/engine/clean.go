@@ -16,8 +16,9 @@ import (
 
 // Clean puts the engine back as it was before those with sweep's labels whose
 // owner is an orphan: it removes their containers, starts the containers again
-// that they had stopped, and removes Swarm services, networks, volumes and images. It says what
-// it did, in words. It does what it can; err joins the reasons for what is left.
+// that they had stopped, and removes Swarm services, networks, volumes and images.
+// It says what it did, in words. It does what it can; err joins the reasons for
+// what is left.
 // Without a label of sweep's nothing is removed. An owner is judged once.
 func (e *Engine) Clean(ctx context.Context, orphan func(Owner) bool) (did []string, err error) {
 	orphan = once(orphan)
@@ -44,6 +45,35 @@ func once(f func(Owner) bool) func(Owner) bool {
 }
 
 func ours() filters.Args { return filters.NewArgs(filters.Arg("label", labelRun)) }
+
+// cleaning is what was removed of orphans, in words, and why the rest wasn't.
+type cleaning struct {
+	orphan func(Owner) bool
+	did    []string
+	err    error
+}
+
+// remove removes what has an orphan's labels, where it is still there.
+func (c *cleaning) remove(what string, labels map[string]string, remove func() (removed bool, err error)) {
+	if !c.orphan(ownerOf(labels)) {
+		return
+	}
+	switch removed, err := remove(); {
+	case err != nil:
+		c.err = errors.Join(c.err, fmt.Errorf("remove %s: %w", what, err))
+	case removed:
+		c.did = append(c.did, "removed "+what)
+	}
+}
+
+// gone returns what became of something that was to be removed: that it wasn't
+// there is no error.
+func gone(err error) (removed bool, _ error) {
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // turns are in which order containers go: agents live in the services' network
 // namespaces, services need their dependencies, and the originals need the

@@ -477,18 +477,11 @@ func (e *Engine) cleanNetworks(ctx context.Context, orphan func(Owner) bool) (di
 	if err != nil {
 		return nil, fmt.Errorf("list sweep's networks: %w", err)
 	}
+	c := cleaning{orphan: orphan}
 	for _, n := range all {
-		if !orphan(ownerOf(n.Labels)) {
-			continue
-		}
-		removed, removeErr := e.removeNetwork(ctx, n.ID)
-		if removeErr != nil {
-			err = errors.Join(err, fmt.Errorf("remove network %s: %w", n.Name, removeErr))
-		} else if removed {
-			did = append(did, "removed network "+n.Name)
-		}
+		c.remove("network "+n.Name, n.Labels, func() (bool, error) { return e.removeNetwork(ctx, n.ID) })
 	}
-	return did, err
+	return c.did, c.err
 }
 
 // removeNetwork removes a network and returns once it is gone, and whether it was
@@ -519,15 +512,9 @@ func (e *Engine) cleanVolumes(ctx context.Context, orphan func(Owner) bool) (did
 	if err != nil {
 		return nil, fmt.Errorf("list sweep's volumes: %w", err)
 	}
+	c := cleaning{orphan: orphan}
 	for _, v := range all.Volumes {
-		if !orphan(ownerOf(v.Labels)) {
-			continue
-		}
-		if removeErr := e.docker.VolumeRemove(ctx, v.Name, false); removeErr == nil {
-			did = append(did, "removed volume "+v.Name)
-		} else if !errdefs.IsNotFound(removeErr) {
-			err = errors.Join(err, fmt.Errorf("remove volume %s: %w", v.Name, removeErr))
-		}
+		c.remove("volume "+v.Name, v.Labels, func() (bool, error) { return gone(e.docker.VolumeRemove(ctx, v.Name, false)) })
 	}
-	return did, err
+	return c.did, c.err
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
@@ -331,23 +330,16 @@ func (p *placed) said(ctx context.Context) string {
 func (p *placed) dismiss(ctx context.Context) error {
 	var err error
 	if p.service != "" {
-		err = gone(p.swarm.engine.docker.ServiceRemove(ctx, p.service))
+		_, err = gone(p.swarm.engine.docker.ServiceRemove(ctx, p.service))
 	}
 	for _, id := range p.configs {
-		err = errors.Join(err, gone(p.swarm.engine.docker.ConfigRemove(ctx, id)))
+		_, configErr := gone(p.swarm.engine.docker.ConfigRemove(ctx, id))
+		err = errors.Join(err, configErr)
 	}
 	if err != nil {
 		return fmt.Errorf("remove the workers: %w", err)
 	}
 	return nil
-}
-
-// gone returns err unless it says that what was to be removed isn't there.
-func gone(err error) error {
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
 
 // addressIn returns the address of a running container in a network.
@@ -367,29 +359,16 @@ func (e *Engine) cleanSwarm(ctx context.Context, orphan func(Owner) bool) (did [
 	if err != nil {
 		return nil, fmt.Errorf("list sweep's services: %w", err)
 	}
+	c := cleaning{orphan: orphan}
 	for _, s := range services {
-		if !orphan(ownerOf(s.Spec.Labels)) {
-			continue
-		}
-		if removeErr := gone(e.docker.ServiceRemove(ctx, s.ID)); removeErr != nil {
-			err = errors.Join(err, fmt.Errorf("remove service %s: %w", s.Spec.Name, removeErr))
-			continue
-		}
-		did = append(did, "removed service "+s.Spec.Name)
+		c.remove("service "+s.Spec.Name, s.Spec.Labels, func() (bool, error) { return gone(e.docker.ServiceRemove(ctx, s.ID)) })
 	}
-	configs, listErr := e.docker.ConfigList(ctx, swarm.ConfigListOptions{Filters: ours()})
-	if listErr != nil {
-		return did, errors.Join(err, fmt.Errorf("list sweep's configurations: %w", listErr))
+	configs, err := e.docker.ConfigList(ctx, swarm.ConfigListOptions{Filters: ours()})
+	if err != nil {
+		return c.did, errors.Join(c.err, fmt.Errorf("list sweep's configurations: %w", err))
 	}
-	for _, c := range configs {
-		if !orphan(ownerOf(c.Spec.Labels)) {
-			continue
-		}
-		if removeErr := gone(e.docker.ConfigRemove(ctx, c.ID)); removeErr != nil {
-			err = errors.Join(err, fmt.Errorf("remove configuration %s: %w", c.Spec.Name, removeErr))
-			continue
-		}
-		did = append(did, "removed configuration "+c.Spec.Name)
+	for _, config := range configs {
+		c.remove("configuration "+config.Spec.Name, config.Spec.Labels, func() (bool, error) { return gone(e.docker.ConfigRemove(ctx, config.ID)) })
 	}
-	return did, err
+	return c.did, c.err
 }

@@ -8,8 +8,9 @@ import (
 )
 
 // Together returns what several generators, who play one load between them,
-// report of the same second, as if one had played all of it. Counts, users, cores and memory are summed; where it matters whether
-// a generator kept up, the worst speaks for all. It is as late as the earliest.
+// report of the same second, as if one had played all of it. Counts, users, cores
+// and memory are summed; where it matters whether a generator kept up, the worst
+// speaks for all. It is as late as the earliest.
 func Together(ticks ...Tick) Tick {
 	var all Tick
 	var end Window
